@@ -1,0 +1,135 @@
+#pragma once
+
+/// \file backend.hpp
+/// The seam between the algorithms (host/*.cpp, written once) and the devices. An operation is here only if it touches elements
+/// of device matrices or calls a vendor library. Views passed to a backend must point into memory of that backend; shapes are the
+/// caller's duty except where an operation says that it checks. Operations may return before the work is done; `download` and
+/// the operations that return a value wait for it.
+///
+/// All sums are over float64 or float32 according to `Real`; scalar formulas (activations, duals) are evaluated in float64.
+/// Kernels have the same bits on any number of threads: host GEMMs run as one-thread BLAS calls on a fixed tiling.
+
+#include <ntkcuda/activation.hpp>
+#include <ntkcuda/device.hpp>
+#include <ntkcuda/matrix.hpp>
+#include <ntkcuda/random.hpp>
+
+#include <memory>
+
+namespace ntk {
+
+struct Architecture;
+enum class InfiniteKernel;
+
+enum class Transpose { no, yes };
+/// Which entries of a square result are computed: `lower` includes the diagonal and leaves the rest as it is.
+enum class Triangle { full, lower };
+
+/// Norms of a matrix or of a difference of two.
+struct Norms {
+    double frobenius = 0;  ///< sqrt(sum of squares)
+    double max_abs = 0;    ///< largest |entry|
+    double one = 0;        ///< largest column sum of |entry|
+    bool finite = true;    ///< no NaN, no infinity
+};
+
+/// Result of a Cholesky factorisation: 0, or the 1-based order of the first leading minor that is not positive.
+struct CholeskyStatus {
+    Index failed_minor = 0;
+};
+
+template <class Real>
+class Backend : public std::enable_shared_from_this<Backend<Real>> {
+public:
+    Backend() = default;
+    Backend(const Backend&) = delete;
+    Backend& operator=(const Backend&) = delete;
+    virtual ~Backend() = default;
+
+    // --- device and memory ---------------------------------------------------------------------------------------------
+    /// What this backend runs on, memory_free as of now.
+    [[nodiscard]] virtual DeviceInfo info() const = 0;
+    /// Throws Error(out_of_memory) with the bytes asked for and free.
+    [[nodiscard]] virtual Real* allocate(Index count) = 0;
+    virtual void release(Real* data) noexcept = 0;
+    virtual void upload(ConstMatrixView<Real> host, MatrixView<Real> device) = 0;
+    virtual void download(ConstMatrixView<Real> device, MatrixView<Real> host) = 0;
+    virtual void copy(ConstMatrixView<Real> from, MatrixView<Real> to) = 0;
+    virtual void fill(MatrixView<Real> x, double value) = 0;
+    /// Waits for all work given so far; throws Error(device_failure) if any of it failed.
+    virtual void synchronize() = 0;
+
+    // --- dense arithmetic ------------------------------------------------------------------------------------------------
+    /// c = alpha op(a) op(b) + beta c.  2 m n k flops.
+    virtual void gemm(Transpose ta, Transpose tb, double alpha, ConstMatrixView<Real> a, ConstMatrixView<Real> b, double beta, MatrixView<Real> c) = 0;
+    /// theta += alpha j1 j2^T. With Triangle::lower j1 and j2 must be the same view and only that triangle is touched.
+    virtual void accumulate_gram(MatrixView<Real> theta, ConstMatrixView<Real> j1, ConstMatrixView<Real> j2, double alpha, Triangle triangle) = 0;
+    /// y += alpha x, elementwise.
+    virtual void axpy(double alpha, ConstMatrixView<Real> x, MatrixView<Real> y) = 0;
+    /// x *= alpha, elementwise.
+    virtual void scale(double alpha, MatrixView<Real> x) = 0;
+    /// Each row of x gets `row` (1 x cols) added.
+    virtual void add_row(ConstMatrixView<Real> row, MatrixView<Real> x) = 0;
+    /// x(i, i) += value.
+    virtual void add_to_diagonal(double value, MatrixView<Real> x) = 0;
+    /// diagonal (n x 1) = x(i, i).
+    virtual void diagonal(ConstMatrixView<Real> x, MatrixView<Real> diagonal) = 0;
+    /// x(i, j) for j > i becomes x(j, i).
+    virtual void mirror_lower(MatrixView<Real> x) = 0;
+    /// x(i, j) /= sqrt(rows(i) cols(j)); `rows` (m x 1) and `cols` (n x 1) are the two diagonals.
+    virtual void normalize(ConstMatrixView<Real> rows, ConstMatrixView<Real> cols, MatrixView<Real> x) = 0;
+    /// out (rows x 1): sum_j a(i, j) b(i, j).
+    virtual void row_dots(ConstMatrixView<Real> a, ConstMatrixView<Real> b, MatrixView<Real> out) = 0;
+    [[nodiscard]] virtual Norms norms(ConstMatrixView<Real> x) = 0;
+    /// Norms of x - y, accumulated in float64.
+    [[nodiscard]] virtual Norms difference_norms(ConstMatrixView<Real> x, ConstMatrixView<Real> y) = 0;
+
+    // --- finite network --------------------------------------------------------------------------------------------------
+    /// x(i, j) = Real(scale * normal(i * cols + j)), one float64 product and one rounding: the same bits on every backend.
+    virtual void draw_normals(NormalStream stream, double scale, MatrixView<Real> x) = 0;
+    /// a = phi(z); a may be z.
+    virtual void activate(const Activation& activation, ConstMatrixView<Real> z, MatrixView<Real> a) = 0;
+    /// delta (n O x w): row (i, o) *= phi'(z row i), O = delta.rows() / z.rows().
+    virtual void multiply_by_slope(const Activation& activation, ConstMatrixView<Real> z, MatrixView<Real> delta) = 0;
+    /// delta (n O x w) of the last hidden layer: delta((i, o), j) = w(o, j) phi'(z(i, j)); w is the output layer (O x w).
+    virtual void output_delta(const Activation& activation, ConstMatrixView<Real> w, ConstMatrixView<Real> z, MatrixView<Real> delta) = 0;
+
+    // --- kernels of a finite network ------------------------------------------------------------------------------------
+    /// One layer of the tangent kernel (theory: Novak et al. 2022): with r = d1.rows() / a1.rows() rows of delta for each sample,
+    ///     theta((x, o), (x', o')) += (scale <a1(x), a2(x')> + shift) <d1(x, o), d2(x', o')>.
+    /// theta is (n1 r) x (n2 r). With empty d1 and d2 the layer is the output layer, whose delta is the identity: r =
+    /// theta.rows() / a1.rows() and the second factor is [o = o'].
+    /// With Triangle::lower both sides must be the same views; call mirror_lower once after the last layer.
+    /// (n1 n2 k + n1 n2 r^2 w) 2 flops, half of it with Triangle::lower; no temporary of the size of theta.
+    virtual void accumulate_layer_gram(MatrixView<Real> theta, ConstMatrixView<Real> a1, ConstMatrixView<Real> a2, ConstMatrixView<Real> d1,
+                                       ConstMatrixView<Real> d2, double scale, double shift, Triangle triangle) = 0;
+    /// The diagonal of the same sum: theta (n x O) (x, o) += (scale |a(x)|^2 + shift) |d(x, o)|^2; empty d: second factor 1.
+    virtual void accumulate_layer_diagonal(MatrixView<Real> theta, ConstMatrixView<Real> a, ConstMatrixView<Real> d, double scale, double shift) = 0;
+    /// Columns of the Jacobian of one layer for its units [first, first + count): out (n O x count k),
+    ///     out((x, o), r k + c) = scale delta((x, o), first + r) a(x, c).
+    /// Empty delta: the output layer, delta((x, o), u) = [o = u], O = out.rows() / a.rows().
+    virtual void jacobian_block(ConstMatrixView<Real> delta, ConstMatrixView<Real> a, Index first, Index count, double scale, MatrixView<Real> out) = 0;
+
+    // --- infinite width -----------------------------------------------------------------------------------------------------
+    /// out (n1 x n2) = the limiting kernel of `architecture` between the rows of x1 and of x2 (infinite_width.hpp). Arithmetic in float64.
+    /// With Triangle::lower x1 and x2 are the same view.
+    virtual void infinite_width_kernel(const Architecture& architecture, InfiniteKernel kernel, ConstMatrixView<Real> x1, ConstMatrixView<Real> x2,
+                                       Triangle triangle, MatrixView<Real> out) = 0;
+
+    /// out (n x 1) = its diagonal at the rows of x.
+    virtual void infinite_width_diagonal(const Architecture& architecture, InfiniteKernel kernel, ConstMatrixView<Real> x, MatrixView<Real> out) = 0;
+
+    // --- closed form ---------------------------------------------------------------------------------------------------------
+    /// k (lower triangle read) becomes its Cholesky factor in the lower triangle; the strict upper triangle keeps its values.  n^3 / 3 flops.
+    [[nodiscard]] virtual CholeskyStatus cholesky(MatrixView<Real> k) = 0;
+    /// b (n x m) becomes K^{-1} b, from the factor.
+    virtual void cholesky_solve(ConstMatrixView<Real> factor, MatrixView<Real> b) = 0;
+    /// b (n x m) becomes G^{-1} b with K = G G^T.
+    virtual void triangular_solve(ConstMatrixView<Real> factor, MatrixView<Real> b) = 0;
+    /// Eigenvalues (n x 1, ascending) of the symmetric k (lower triangle read). With `vectors` the columns of k become the
+    /// eigenvectors, otherwise k is destroyed.  About 4/3 n^3 (values) or 9 n^3 (vectors) flops. Throws Error(device_failure) if the
+    /// iteration does not converge.
+    virtual void eigen(MatrixView<Real> k, MatrixView<Real> values, bool vectors) = 0;
+};
+
+}  // namespace ntk

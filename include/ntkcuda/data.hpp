@@ -1,0 +1,68 @@
+#pragma once
+
+/// \file data.hpp
+/// Samples and targets: the bundled digits, synthetic sources, files, normalisation and splits.
+
+#include <ntkcuda/matrix.hpp>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace ntk {
+
+enum class Normalization {
+    sphere,       ///< every sample |x|^2 = d
+    unit,         ///< every sample |x| = 1
+    standardize,  ///< columns to mean 0, variance 1 by the statistics of the training samples; constant columns become 0
+    none
+};
+enum class Task { automatic, classification, regression };
+
+/// Samples with, perhaps, targets.
+struct Dataset {
+    std::string source;           ///< as given, for reports
+    HostMatrix<double> x;         ///< n x d
+    HostMatrix<double> y;         ///< n x targets; empty without labels. Classification: one-hot minus 1/classes
+    std::vector<Index> label;     ///< class of each sample; empty for regression or without labels
+    std::vector<std::string> classes;  ///< in sorted order (numbers by value, text by bytes); empty for regression
+    Normalization default_normalization = Normalization::none;  ///< what --normalize is when it is not given
+
+    [[nodiscard]] Index samples() const { return x.rows(); }
+    [[nodiscard]] Index features() const { return x.cols(); }
+    [[nodiscard]] bool has_targets() const { return !y.empty(); }
+    [[nodiscard]] bool classification() const { return !classes.empty(); }
+};
+
+struct DataOptions {
+    std::string source = "digits";      ///< digits | sphere:n=..,d=..,seed=.. | gaussian:.. | FILE.csv | .npy | .npz | IDX
+    std::optional<std::string> target;  ///< CSV: column by name or number; "none"; default: the last column
+    std::string labels;                 ///< file with labels for .npy and IDX
+    Task task = Task::automatic;        ///< automatic: text labels, or at most 20 distinct integers, are classes
+    std::optional<Index> samples;       ///< the first N
+    /// Classes of the training set, so that a test set is encoded alike; a label outside it is an error that names it.
+    std::vector<std::string> classes;
+};
+
+/// Reads a source. Throws Error(io) (file, line or byte offset, what was expected) and Error(invalid_argument).
+/// No size that a file claims is allocated before it is checked against the file.
+[[nodiscard]] Dataset load_data(const DataOptions& options);
+
+/// Where the bundled digits are: $NTKCUDA_DATA_DIR, the installed data folder, or the source tree.
+[[nodiscard]] std::string bundled_data(const std::string& file);
+
+/// Normalises in place. With `standardize` the statistics come from `train`, and `test` (may be null) gets the same map.
+/// Throws Error(invalid_argument) naming the row for a zero sample with sphere or unit.
+void normalize(Normalization normalization, Dataset& train, Dataset* test = nullptr);
+
+/// A seeded shuffle (a function of seed and n alone, on every machine), then the first round(fraction * n) samples for training.
+[[nodiscard]] std::pair<Dataset, Dataset> split(const Dataset& data, double fraction, std::uint64_t seed);
+
+/// The rows with these indices, in this order.
+[[nodiscard]] Dataset select(const Dataset& data, const std::vector<Index>& rows);
+
+[[nodiscard]] Normalization parse_normalization(const std::string& name);
+[[nodiscard]] std::string to_string(Normalization normalization);
+
+}  // namespace ntk

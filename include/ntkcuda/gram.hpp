@@ -1,0 +1,51 @@
+#pragma once
+
+/// \file gram.hpp
+/// Kernels of a finite network: the empirical NTK (layerwise, or by its Jacobian) and the empirical NNGP.
+///
+///     Theta(x,o; x',o') = sum_l ( s_l <a^{l-1}(x), a^{l-1}(x')> + t ) <delta^l_o(x), delta^l_o'(x')>
+///
+/// with s_l, t of network.hpp (Novak et al. 2022, 2206.08720).
+
+#include <ntkcuda/network.hpp>
+
+#include <functional>
+#include <optional>
+
+namespace ntk {
+
+/// full: (n O) x (n O), row = sample * O + output; trace: (1/O) sum over outputs, n x n; diag: n x O, the diagonal.
+enum class Block { full, trace, diag };
+/// layerwise: two Gram matrices a layer; jacobian: J J^T over blocks of columns of J, the cross-check.
+enum class Method { layerwise, jacobian };
+
+struct EmpiricalOptions {
+    Block block = Block::trace;
+    Method method = Method::layerwise;
+    /// Bytes that one block of the Jacobian may take (Method::jacobian).
+    std::int64_t jacobian_block_bytes = std::int64_t{256} << 20;
+    /// If set, called with (l, term) for l = 1 .. L in some order: the l-th term of the sum, in the shape of the result.
+    std::function<void(Index layer, const HostMatrix<double>& term)> per_layer;
+};
+
+/// The symmetric empirical NTK of the rows of x (n x d). O(n^2 O^2 w) per layer (full), O(n^2 O w) (trace).
+/// Throws Error(shape_mismatch) if x does not fit the network.
+template <class Real>
+[[nodiscard]] Matrix<Real> empirical_ntk(const Network<Real>& network, ConstMatrixView<Real> x, const EmpiricalOptions& options = {});
+
+/// The cross kernel: rows are x1, columns x2. Throws Error(invalid_argument) with Block::diag.
+template <class Real>
+[[nodiscard]] Matrix<Real> empirical_ntk(const Network<Real>& network, ConstMatrixView<Real> x1, ConstMatrixView<Real> x2, const EmpiricalOptions& options = {});
+
+/// Empirical NNGP (conjugate kernel): sigma_w^2/n_{L-1} <a^{L-1}(x), a^{L-1}(x')> + sigma_b^2, n1 x n2 (it is the same for every output).
+template <class Real>
+[[nodiscard]] Matrix<Real> empirical_nngp(const Network<Real>& network, ConstMatrixView<Real> x);
+template <class Real>
+[[nodiscard]] Matrix<Real> empirical_nngp(const Network<Real>& network, ConstMatrixView<Real> x1, ConstMatrixView<Real> x2);
+
+/// The per-sample Jacobian: (n O) x P, rows sample * O + output, columns W^1 (row-major), b^1, W^2, ... as derivatives with respect to
+/// (omega, beta) or (W, b) according to the parametrization; biases only when trained.
+template <class Real>
+[[nodiscard]] Matrix<Real> jacobian(const Network<Real>& network, ConstMatrixView<Real> x);
+
+}  // namespace ntk

@@ -1,0 +1,29 @@
+#pragma once
+
+/// \file infinite_width.hpp
+/// The infinite-width limit of the kernels (theory: Jacot et al. 2018; Lee et al. 2019; Arora et al. 2019): NNGP q_L and NTK Theta_L
+/// of a fully connected network, by recursions on differences that keep full relative precision at angles near 0 and pi.
+
+#include <ntkcuda/backend.hpp>
+#include <ntkcuda/network.hpp>
+
+namespace ntk {
+
+enum class InfiniteKernel { ntk, nngp };
+
+/// The kernel between the rows of x1 (n1 x d) and x2 (n2 x d): n1 x n2. O(n1 n2 (d + L)) work. Of `architecture`, the hidden widths
+/// themselves matter only for the NTK with Parametrization::standard, whose terms grow with them; else they only count the layers.
+/// Throws Error(invalid_argument) for an invalid architecture, Error(shape_mismatch) if the column counts differ from
+/// architecture.inputs, and Error(device_failure) naming depth and weight std when a value overflows.
+template <class Real>
+[[nodiscard]] Matrix<Real> infinite_width_kernel(const Architecture& architecture, InfiniteKernel kernel, const Matrix<Real>& x1, const Matrix<Real>& x2);
+
+/// The symmetric kernel of x with itself (each pair computed once).
+template <class Real>
+[[nodiscard]] Matrix<Real> infinite_width_kernel(const Architecture& architecture, InfiniteKernel kernel, const Matrix<Real>& x);
+
+/// Its diagonal alone: n x 1, O(n (d + L)).
+template <class Real>
+[[nodiscard]] Matrix<Real> infinite_width_diagonal(const Architecture& architecture, InfiniteKernel kernel, const Matrix<Real>& x);
+
+}  // namespace ntk

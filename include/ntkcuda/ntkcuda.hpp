@@ -1,0 +1,20 @@
+#pragma once
+
+/// \file ntkcuda.hpp
+/// The whole library, in the order of the path: data, network, passes, kernels, limit, closed form, comparison.
+
+#include <ntkcuda/error.hpp>
+#include <ntkcuda/matrix.hpp>
+#include <ntkcuda/device.hpp>
+#include <ntkcuda/backend.hpp>
+#include <ntkcuda/data.hpp>
+#include <ntkcuda/array_file.hpp>
+#include <ntkcuda/activation.hpp>
+#include <ntkcuda/random.hpp>
+#include <ntkcuda/network.hpp>
+#include <ntkcuda/propagate.hpp>
+#include <ntkcuda/gram.hpp>
+#include <ntkcuda/infinite_width.hpp>
+#include <ntkcuda/closed_form.hpp>
+#include <ntkcuda/metrics.hpp>
+#include <ntkcuda/compare.hpp>
