@@ -83,7 +83,7 @@ public:
     using HostInfiniteWidth<Real>::HostInfiniteWidth;
     CholeskyStatus cholesky(MatrixView<Real> k) override;
     void cholesky_solve(ConstMatrixView<Real> factor, MatrixView<Real> b) override;
-    void triangular_solve(ConstMatrixView<Real> factor, MatrixView<Real> b) override;
+    void triangular_solve_rows(ConstMatrixView<Real> factor, MatrixView<Real> b) override;
     void eigen(MatrixView<Real> k, MatrixView<Real> values, bool vectors) override;
 };
 

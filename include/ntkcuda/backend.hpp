@@ -124,11 +124,12 @@ public:
     [[nodiscard]] virtual CholeskyStatus cholesky(MatrixView<Real> k) = 0;
     /// b (n x m) becomes K^{-1} b, from the factor.
     virtual void cholesky_solve(ConstMatrixView<Real> factor, MatrixView<Real> b) = 0;
-    /// b (n x m) becomes G^{-1} b with K = G G^T.
-    virtual void triangular_solve(ConstMatrixView<Real> factor, MatrixView<Real> b) = 0;
-    /// Eigenvalues (n x 1, ascending) of the symmetric k (lower triangle read). With `vectors` the columns of k become the
-    /// eigenvectors, otherwise k is destroyed.  About 4/3 n^3 (values) or 9 n^3 (vectors) flops. Throws Error(device_failure) if the
-    /// iteration does not converge.
+    /// Each row r of b (m x n) becomes G^{-1} r with K = G G^T, that is b becomes b G^{-T}: rows, so that a cross kernel (tests x n)
+    /// needs no transposed copy.  m n^2 flops.
+    virtual void triangular_solve_rows(ConstMatrixView<Real> factor, MatrixView<Real> b) = 0;
+    /// Eigenvalues (n x 1, ascending) of the symmetric k (lower triangle read). With `vectors` ROW i of k becomes the unit eigenvector
+    /// of values(i) (LAPACK's columns, left where it puts them), otherwise k is destroyed.  About 4/3 n^3 (values) or 9 n^3 (vectors)
+    /// flops. Throws Error(device_failure) if the iteration does not converge.
     virtual void eigen(MatrixView<Real> k, MatrixView<Real> values, bool vectors) = 0;
 };
 
