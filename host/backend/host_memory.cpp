@@ -1,19 +1,86 @@
 #include "host_backend.hpp"
+#include "system_memory.hpp"
+#include "tiles.hpp"
 
-#include <ntkcuda/network.hpp>
+#include <fmt/format.h>
+#include <omp.h>
 
-// PLACEHOLDER
+#include <cstdlib>
+#include <fstream>
+#include <string>
 
 namespace ntk {
+namespace {
 
-template <class Real> HostMemory<Real>::HostMemory(int threads) : threads_(threads) {}
-template <class Real> DeviceInfo HostMemory<Real>::info() const { throw Error(ErrorCode::device_failure, "not yet"); }
-template <class Real> Real* HostMemory<Real>::allocate(Index) { throw Error(ErrorCode::device_failure, "not yet"); }
-template <class Real> void HostMemory<Real>::release(Real*) noexcept {}
-template <class Real> void HostMemory<Real>::upload(ConstMatrixView<Real>, MatrixView<Real>) { throw Error(ErrorCode::device_failure, "not yet"); }
-template <class Real> void HostMemory<Real>::download(ConstMatrixView<Real>, MatrixView<Real>) { throw Error(ErrorCode::device_failure, "not yet"); }
-template <class Real> void HostMemory<Real>::copy(ConstMatrixView<Real>, MatrixView<Real>) { throw Error(ErrorCode::device_failure, "not yet"); }
-template <class Real> void HostMemory<Real>::fill(MatrixView<Real>, double) { throw Error(ErrorCode::device_failure, "not yet"); }
+constexpr std::size_t alignment = 64;  // a cache line, and the widest vector
+
+/// Asking the system takes tens of microseconds: too long for each of many small matrices, which cannot be what does not fit.
+constexpr std::uint64_t checked_from = std::uint64_t{4} << 20;
+
+std::string processor_name() {
+    std::ifstream file("/proc/cpuinfo");
+    for (std::string line; std::getline(file, line);)
+        if (line.starts_with("model name"))
+            if (const auto colon = line.find(": "); colon != std::string::npos) return line.substr(colon + 2);
+    return "CPU";
+}
+
+}  // namespace
+
+template <class Real>
+HostMemory<Real>::HostMemory(int threads) : threads_(threads > 0 ? threads : omp_get_max_threads()) {}
+
+template <class Real>
+DeviceInfo HostMemory<Real>::info() const {
+    const SystemMemory memory = system_memory();
+    return {DeviceKind::cpu, 0, processor_name(), memory.total, memory.available, threads_};
+}
+
+template <class Real>
+Real* HostMemory<Real>::allocate(Index count) {
+    if (count == 0) return nullptr;
+    const std::uint64_t bytes = static_cast<std::uint64_t>(count) * sizeof(Real);
+    const auto refuse = [&](std::uint64_t available) {
+        throw Error(ErrorCode::out_of_memory,
+                    fmt::format("a matrix needs {} bytes ({:.1f} GiB) and {} bytes ({:.1f} GiB) are free on the CPU: use "
+                                "fewer samples, a narrower network or block 'trace'",
+                                bytes, static_cast<double>(bytes) / 0x1p30, available, static_cast<double>(available) / 0x1p30));
+    };
+    if (bytes >= checked_from)
+        if (const std::uint64_t available = system_memory().available; bytes > available) refuse(available);
+    void* data = std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
+    if (!data) refuse(system_memory().available);
+    return static_cast<Real*>(data);
+}
+
+template <class Real>
+void HostMemory<Real>::release(Real* data) noexcept {
+    std::free(data);
+}
+
+template <class Real>
+void HostMemory<Real>::copy(ConstMatrixView<Real> from, MatrixView<Real> to) {
+    for_each_row_piece(threads_, from.rows(), from.cols(), [=](Index i, Index first, Index last) {
+        std::copy(row_of(from, i) + first, row_of(from, i) + last, row_of(to, i) + first);
+    });
+}
+
+template <class Real>
+void HostMemory<Real>::upload(ConstMatrixView<Real> host, MatrixView<Real> device) {
+    copy(host, device);
+}
+
+template <class Real>
+void HostMemory<Real>::download(ConstMatrixView<Real> device, MatrixView<Real> host) {
+    copy(device, host);
+}
+
+template <class Real>
+void HostMemory<Real>::fill(MatrixView<Real> x, double value) {
+    for_each_row_piece(threads_, x.rows(), x.cols(), [=, v = static_cast<Real>(value)](Index i, Index first, Index last) {
+        std::fill(row_of(x, i) + first, row_of(x, i) + last, v);
+    });
+}
 
 template class HostMemory<float>;
 template class HostMemory<double>;
