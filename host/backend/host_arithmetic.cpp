@@ -1,3 +1,4 @@
+#include "dot.hpp"
 #include "host_backend.hpp"
 #include "serial_blas.hpp"
 #include "tiles.hpp"
@@ -99,16 +100,7 @@ void HostArithmetic<Real>::normalize(ConstMatrixView<Real> rows, ConstMatrixView
 template <class Real>
 void HostArithmetic<Real>::row_dots(ConstMatrixView<Real> a, ConstMatrixView<Real> b, MatrixView<Real> out) {
 #pragma omp parallel for num_threads(this->threads()) schedule(static) if (a.size() > elementwise_chunk)
-    for (Index i = 0; i < a.rows(); ++i) {
-        const Real *x = row_of(a, i), *y = row_of(b, i);
-        // Four running sums: independent additions, in an order fixed by the length alone.
-        double sum[4] = {};
-        Index j = 0;
-        for (; j + 4 <= a.cols(); j += 4)
-            for (int k = 0; k < 4; ++k) sum[k] += static_cast<double>(x[j + k]) * static_cast<double>(y[j + k]);
-        for (; j < a.cols(); ++j) sum[0] += static_cast<double>(x[j]) * static_cast<double>(y[j]);
-        *row_of(out, i) = static_cast<Real>((sum[0] + sum[1]) + (sum[2] + sum[3]));
-    }
+    for (Index i = 0; i < a.rows(); ++i) *row_of(out, i) = static_cast<Real>(dot(row_of(a, i), row_of(b, i), a.cols()));
 }
 
 namespace {

@@ -46,6 +46,8 @@ public:
 
     /// Rows [first, first + count).
     [[nodiscard]] MatrixView row_range(Index first, Index count) const { return {data_ + first * stride_, count, cols_, stride_}; }
+    /// Columns [first, first + count).
+    [[nodiscard]] MatrixView col_range(Index first, Index count) const { return {data_ + first, rows_, count, stride_}; }
     /// The same contiguous memory read as rows x cols.
     [[nodiscard]] MatrixView reshaped(Index rows, Index cols) const {
         if (!contiguous() || rows * cols != size()) throw Error(ErrorCode::shape_mismatch, "reshaped: the view is not contiguous or the sizes differ");

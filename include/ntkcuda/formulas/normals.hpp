@@ -55,13 +55,11 @@ NTK_HD double portable_log(double x) {
 /// A 32-bit word as a double, plus one half (exact).
 NTK_HD double centred(std::uint32_t word) { return static_cast<double>(static_cast<std::int32_t>(word ^ 0x80000000U)) + 2147483648.5; }
 
-/// Sine and cosine of 2 pi (word + 1/2) / 2^32: the top two bits are the quadrant, the rest an angle that its Taylor series meets
-/// after reflection about pi / 4.
+/// Sine and cosine of 2 pi (word + 1/2) / 2^32: the nearest multiple of pi / 2, in integers, and the Taylor series of the rest.
 NTK_HD void portable_sincos(std::uint32_t word, double& sine, double& cosine) {
-    const std::uint32_t quadrant = word >> 30;
-    const double turn = (static_cast<double>(static_cast<std::int32_t>(word & 0x3fffffffU)) + 0.5) * (1.0 / 1073741824.0);
-    const bool reflect = turn > 0.5;
-    const double x = (reflect ? 1.0 - turn : turn) * 1.5707963267948966, z = x * x;
+    const std::uint32_t quarter = (word + 0x20000000U) >> 30;
+    const std::int32_t rest = static_cast<std::int32_t>(word - (quarter << 30));
+    const double x = (static_cast<double>(rest) + 0.5) * (1.0 / 1073741824.0) * 1.5707963267948966, z = x * x;
     double s = -1.0 / 1307674368000.0;
     s = s * z + 1.0 / 6227020800.0;
     s = s * z - 1.0 / 39916800.0;
@@ -79,10 +77,10 @@ NTK_HD void portable_sincos(std::uint32_t word, double& sine, double& cosine) {
     c = c * z + 1.0 / 24.0;
     c = c * z - 0.5;
     c = c * z + 1.0;
-    const bool swap = reflect != ((quadrant & 1U) != 0);
-    const double first = swap ? c : s, second = swap ? s : c;
-    sine = quadrant >= 2 ? -first : first;
-    cosine = quadrant == 1 || quadrant == 2 ? -second : second;
+    // Exchanged at odd multiples; signs by quadrant. With bits, since selections on a 32-bit condition do not vectorise.
+    const std::uint64_t exchange = 0 - static_cast<std::uint64_t>(quarter & 1U), differ = (bits_of(s) ^ bits_of(c)) & exchange;
+    sine = double_of((bits_of(s) ^ differ) ^ (static_cast<std::uint64_t>(quarter >> 1) << 63));
+    cosine = double_of((bits_of(c) ^ differ) ^ (static_cast<std::uint64_t>((quarter ^ (quarter >> 1)) & 1U) << 63));
 }
 
 struct NormalPair {

@@ -1,0 +1,227 @@
+#include <ntkcuda/gram.hpp>
+
+#include "backward_pass.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace ntk {
+namespace {
+
+/// One side of a kernel: the forward pass over its samples, then the backward pass layer by layer.
+template <class Real>
+class Side {
+public:
+    Side(const Network<Real>& network, ConstMatrixView<Real> x)
+        : outputs_(network.architecture.outputs), pass_(forward(network, x)), backward_(network, pass_) {}
+    Side(const Side&) = delete;
+    Side& operator=(const Side&) = delete;
+
+    [[nodiscard]] Index samples() const { return pass_.input.rows(); }
+    /// a^{l-1}, the input of the layer where the backward pass is.
+    [[nodiscard]] ConstMatrixView<Real> input() const { return pass_.activation(backward_.layer() - 1); }
+    /// delta^l (n O x n_l); empty at the output layer.
+    [[nodiscard]] ConstMatrixView<Real> delta() const { return backward_.delta(); }
+    /// delta^l read as n x (O n_l), whose Gram matrix is summed over outputs; empty at the output layer.
+    [[nodiscard]] ConstMatrixView<Real> summed_delta() const {
+        const ConstMatrixView<Real> d = delta();
+        return d.empty() ? d : d.reshaped(samples(), outputs_ * d.cols());
+    }
+    void step() { backward_.step(); }
+
+private:
+    Index outputs_;
+    Forward<Real> pass_;
+    BackwardPass<Real> backward_;
+};
+
+/// One kernel: which layers are added, how, and in which shape. `left` and `right` are the same object for a symmetric kernel.
+template <class Real>
+class KernelSum {
+public:
+    KernelSum(const Network<Real>& network, Side<Real>& left, Side<Real>& right, const EmpiricalOptions& options)
+        : network_(network), architecture_(network.architecture), left_(left), right_(right), options_(options) {}
+
+    Matrix<Real> compute() {
+        Matrix<Real> theta = zeros();
+        for (Index l = architecture_.depth(); l >= 1; --l) {
+            if (options_.per_layer) {
+                Matrix<Real> term = zeros();
+                add_layer(l, term.view());
+                backend().axpy(1, std::as_const(term).view(), theta.view());
+                if (symmetric()) backend().mirror_lower(term.view());
+                options_.per_layer(l, download(term).template cast<double>());
+            } else {
+                add_layer(l, theta.view());
+            }
+            if (l == 1) break;
+            left_.step();
+            if (&left_ != &right_) right_.step();
+        }
+        if (symmetric()) backend().mirror_lower(theta.view());
+        return theta;
+    }
+
+private:
+    [[nodiscard]] Backend<Real>& backend() const { return *network_.backend(); }
+    /// Whether the result is a symmetric matrix, of which the lower triangle is computed and mirrored.
+    [[nodiscard]] bool symmetric() const { return &left_ == &right_ && options_.block != Block::diag; }
+    [[nodiscard]] Triangle triangle() const { return symmetric() ? Triangle::lower : Triangle::full; }
+
+    [[nodiscard]] Matrix<Real> zeros() const {
+        const Index o = architecture_.outputs, r = options_.block == Block::full ? o : 1;
+        Matrix<Real> theta(network_.backend(), left_.samples() * r, options_.block == Block::diag ? o : right_.samples() * r);
+        backend().fill(theta.view(), 0);
+        return theta;
+    }
+
+    void add_layer(Index l, MatrixView<Real> theta) {
+        const double scale = architecture_.weight_gradient_variance(l), shift = architecture_.bias_gradient_variance();
+        if (options_.method == Method::layerwise) return add_layerwise(l, scale, shift, theta);
+        add_jacobian(left_.input(), right_.input(), scale, theta);
+        if (shift > 0) {
+            const Matrix<Real> left = ones(left_.samples()), right = ones(right_.samples());
+            add_jacobian(left.view(), right.view(), shift, theta);
+        }
+    }
+
+    void add_layerwise(Index l, double scale, double shift, MatrixView<Real> theta) {
+        if (options_.block == Block::diag) return backend().accumulate_layer_diagonal(theta, left_.input(), left_.delta(), scale, shift);
+        if (options_.block == Block::full)
+            return backend().accumulate_layer_gram(theta, left_.input(), right_.input(), left_.delta(), right_.delta(), scale, shift,
+                                                   triangle());
+        // (1/O) sum over outputs; at the output layer delta is the identity and that mean is 1.
+        const double mean = l == architecture_.depth() ? 1 : 1 / static_cast<double>(architecture_.outputs);
+        backend().accumulate_layer_gram(theta, left_.input(), right_.input(), left_.summed_delta(), right_.summed_delta(), scale * mean,
+                                        shift * mean, triangle());
+    }
+
+    /// theta += J1 J2^T for the columns that belong to the inputs a1, a2 of this layer (a^{l-1}; for the bias a column of ones),
+    /// in blocks of units.
+    void add_jacobian(ConstMatrixView<Real> a1, ConstMatrixView<Real> a2, double variance, MatrixView<Real> theta) {
+        const Index o = architecture_.outputs, k = a1.cols();
+        const Index units = left_.delta().empty() ? o : left_.delta().cols();
+        const Index unit_bytes = std::max(a1.rows(), a2.rows()) * o * k * static_cast<Index>(sizeof(Real));
+        const Index side = std::clamp<Index>(options_.jacobian_block_bytes / std::max<Index>(1, unit_bytes), 1, units);
+        const double scale = std::sqrt(variance);
+        Matrix<Real> left(network_.backend(), a1.rows() * o, side * k), right;
+        if (&left_ != &right_) right = Matrix<Real>(network_.backend(), a2.rows() * o, side * k);
+        for (Index first = 0; first < units; first += side) {
+            const Index count = std::min(side, units - first);
+            const MatrixView<Real> j1(left.view().data(), a1.rows() * o, count * k), j2(right.view().data(), a2.rows() * o, count * k);
+            backend().jacobian_block(left_.delta(), a1, first, count, scale, j1);
+            if (&left_ == &right_) {
+                add_block(j1, j1, theta);
+            } else {
+                backend().jacobian_block(right_.delta(), a2, first, count, scale, j2);
+                add_block(j1, j2, theta);
+            }
+        }
+    }
+
+    void add_block(ConstMatrixView<Real> j1, ConstMatrixView<Real> j2, MatrixView<Real> theta) {
+        const Index o = architecture_.outputs;
+        switch (options_.block) {
+            case Block::full:
+                return backend().accumulate_gram(theta, j1, j2, 1, triangle());
+            case Block::trace:
+                return backend().accumulate_gram(theta, j1.reshaped(j1.rows() / o, o * j1.cols()),
+                                                 j2.reshaped(j2.rows() / o, o * j2.cols()), 1 / static_cast<double>(o), triangle());
+            case Block::diag: {
+                Matrix<Real> squares(network_.backend(), j1.rows(), 1);
+                backend().row_dots(j1, j1, squares.view());
+                return backend().axpy(1, std::as_const(squares).view().reshaped(theta.rows(), o), theta);
+            }
+        }
+    }
+
+    [[nodiscard]] Matrix<Real> ones(Index samples) const {
+        Matrix<Real> column(network_.backend(), samples, 1);
+        backend().fill(column.view(), 1);
+        return column;
+    }
+
+    const Network<Real>& network_;
+    const Architecture& architecture_;
+    Side<Real>&left_, &right_;
+    const EmpiricalOptions& options_;
+};
+
+/// The activations a^{L-1} of a batch, which alone the NNGP needs.
+template <class Real>
+Matrix<Real> nngp(const Network<Real>& network, const Forward<Real>& left, const Forward<Real>& right) {
+    const Architecture& architecture = network.architecture;
+    const auto& backend = network.backend();
+    const Index last = architecture.depth() - 1;
+    const ConstMatrixView<Real> a1 = left.activation(last), a2 = right.activation(last);
+    const bool symmetric = &left == &right;
+    Matrix<Real> kernel(backend, a1.rows(), a2.rows());
+    backend->fill(kernel.view(), architecture.biases == Biases::none ? 0 : architecture.bias_std * architecture.bias_std);
+    const double variance = architecture.weight_std * architecture.weight_std / static_cast<double>(architecture.width(last));
+    backend->accumulate_gram(kernel.view(), a1, a2, variance, symmetric ? Triangle::lower : Triangle::full);
+    if (symmetric) backend->mirror_lower(kernel.view());
+    return kernel;
+}
+
+}  // namespace
+
+template <class Real>
+Matrix<Real> empirical_ntk(const Network<Real>& network, ConstMatrixView<Real> x, const EmpiricalOptions& options) {
+    Side<Real> side(network, x);
+    return KernelSum<Real>(network, side, side, options).compute();
+}
+
+template <class Real>
+Matrix<Real> empirical_ntk(const Network<Real>& network, ConstMatrixView<Real> x1, ConstMatrixView<Real> x2,
+                           const EmpiricalOptions& options) {
+    if (options.block == Block::diag) throw Error(ErrorCode::invalid_argument, "a cross kernel has no diagonal: use block full or trace");
+    Side<Real> left(network, x1), right(network, x2);
+    return KernelSum<Real>(network, left, right, options).compute();
+}
+
+template <class Real>
+Matrix<Real> empirical_nngp(const Network<Real>& network, ConstMatrixView<Real> x) {
+    const Forward<Real> pass = forward(network, x);
+    return nngp(network, pass, pass);
+}
+
+template <class Real>
+Matrix<Real> empirical_nngp(const Network<Real>& network, ConstMatrixView<Real> x1, ConstMatrixView<Real> x2) {
+    const Forward<Real> left = forward(network, x1), right = forward(network, x2);
+    return nngp(network, left, right);
+}
+
+template <class Real>
+Matrix<Real> jacobian(const Network<Real>& network, ConstMatrixView<Real> x) {
+    const Architecture& architecture = network.architecture;
+    const auto& backend = network.backend();
+    const Forward<Real> pass = forward(network, x);
+    Matrix<Real> result(backend, x.rows() * architecture.outputs, architecture.parameters());
+    Matrix<Real> ones(backend, x.rows(), 1);
+    backend->fill(ones.view(), 1);
+    Index end = result.cols();  // layers come last to first
+    backward<Real>(network, pass, [&](Index l, ConstMatrixView<Real> delta) {
+        const Index units = architecture.width(l);
+        if (architecture.biases == Biases::trained) {
+            end -= units;
+            backend->jacobian_block(delta, std::as_const(ones).view(), 0, units, std::sqrt(architecture.bias_gradient_variance()),
+                                    result.view().col_range(end, units));
+        }
+        end -= units * architecture.width(l - 1);
+        backend->jacobian_block(delta, pass.activation(l - 1), 0, units, std::sqrt(architecture.weight_gradient_variance(l)),
+                                result.view().col_range(end, units * architecture.width(l - 1)));
+    });
+    return result;
+}
+
+#define NTKCUDA_INSTANTIATE(Real)                                                                                                     \
+    template Matrix<Real> empirical_ntk(const Network<Real>&, ConstMatrixView<Real>, const EmpiricalOptions&);                        \
+    template Matrix<Real> empirical_ntk(const Network<Real>&, ConstMatrixView<Real>, ConstMatrixView<Real>, const EmpiricalOptions&); \
+    template Matrix<Real> empirical_nngp(const Network<Real>&, ConstMatrixView<Real>);                                                \
+    template Matrix<Real> empirical_nngp(const Network<Real>&, ConstMatrixView<Real>, ConstMatrixView<Real>);                         \
+    template Matrix<Real> jacobian(const Network<Real>&, ConstMatrixView<Real>)
+NTKCUDA_INSTANTIATE(float);
+NTKCUDA_INSTANTIATE(double);
+#undef NTKCUDA_INSTANTIATE
+
+}  // namespace ntk

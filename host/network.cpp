@@ -1,0 +1,132 @@
+#include <ntkcuda/network.hpp>
+
+#include <ntkcuda/backend.hpp>
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+namespace ntk {
+namespace {
+
+[[noreturn]] void refuse(const std::string& message) { throw Error(ErrorCode::invalid_argument, message); }
+[[noreturn]] void mismatch(const std::string& message) { throw Error(ErrorCode::shape_mismatch, message); }
+
+/// What multiplies the normals, or omega and beta, to give the effective matrices.
+double weight_factor(const Architecture& architecture, Index layer) {
+    return architecture.weight_std / std::sqrt(static_cast<double>(architecture.width(layer - 1)));
+}
+
+void require_shape(const HostMatrix<double>& values, const char* name, Index layer, Index rows, Index cols) {
+    if (values.rows() != rows || values.cols() != cols)
+        mismatch(fmt::format("{}{} is {} x {}: the network needs {} x {}", name, layer, values.rows(), values.cols(), rows, cols));
+    for (Index e = 0; e < values.size(); ++e)
+        if (!std::isfinite(values.data()[e]))
+            refuse(fmt::format("{}{}: entry ({}, {}) is not a finite number", name, layer, e / values.cols(), e % values.cols()));
+}
+
+/// values * factor in float64, then rounded once to Real.
+template <class Real>
+Matrix<Real> upload_scaled(const std::shared_ptr<Backend<Real>>& backend, const HostMatrix<double>& values, double factor) {
+    if (factor == 1) return upload(backend, values);
+    HostMatrix<double> scaled = values;
+    for (Index e = 0; e < scaled.size(); ++e) scaled.data()[e] *= factor;
+    return upload(backend, scaled);
+}
+
+}  // namespace
+
+Index Architecture::width(Index layer) const {
+    if (layer == 0) return inputs;
+    return layer == depth() ? outputs : hidden.at(static_cast<std::size_t>(layer - 1));
+}
+
+Index Architecture::parameters() const {
+    Index count = 0;
+    for (Index l = 1; l <= depth(); ++l) count += width(l) * (width(l - 1) + (biases == Biases::trained ? 1 : 0));
+    return count;
+}
+
+double Architecture::weight_gradient_variance(Index layer) const {
+    return parametrization == Parametrization::standard ? 1 : weight_std * weight_std / static_cast<double>(width(layer - 1));
+}
+
+double Architecture::bias_gradient_variance() const {
+    if (biases != Biases::trained) return 0;
+    return parametrization == Parametrization::standard ? 1 : bias_std * bias_std;
+}
+
+void Architecture::validate() const {
+    if (inputs < 1) refuse(fmt::format("inputs must be at least 1, not {}", inputs));
+    if (outputs < 1) refuse(fmt::format("outputs must be at least 1, not {}", outputs));
+    for (std::size_t l = 0; l < hidden.size(); ++l)
+        if (hidden[l] < 1) refuse(fmt::format("the width of hidden layer {} must be at least 1, not {}", l + 1, hidden[l]));
+    if (!(weight_std > 0) || !std::isfinite(weight_std)) refuse(fmt::format("weight_std must be positive and finite, not {}", weight_std));
+    if (!(bias_std >= 0) || !std::isfinite(bias_std)) refuse(fmt::format("bias_std must be 0 or more and finite, not {}", bias_std));
+    if (biases == Biases::none && bias_std != 0)
+        refuse(fmt::format("bias_std is {} and the network has no biases: choose fixed or trained biases, or bias_std 0", bias_std));
+    if (!std::isfinite(activation.slope)) refuse(fmt::format("the slope of the activation must be finite, not {}", activation.slope));
+}
+
+template <class Real>
+Network<Real> draw_network(const std::shared_ptr<Backend<Real>>& backend, const Architecture& architecture, std::uint64_t seed,
+                           std::uint32_t index) {
+    architecture.validate();
+    Network<Real> network{architecture, {}, {}};
+    for (Index l = 1; l <= architecture.depth(); ++l) {
+        network.weight.emplace_back(backend, architecture.width(l), architecture.width(l - 1));
+        backend->draw_normals({seed, index, weight_stream(l)}, weight_factor(architecture, l), network.weight.back().view());
+        if (architecture.biases == Biases::none) continue;
+        network.bias.emplace_back(backend, 1, architecture.width(l));
+        backend->draw_normals({seed, index, bias_stream(l)}, architecture.bias_std, network.bias.back().view());
+    }
+    return network;
+}
+
+Architecture architecture_of(const Weights& weights, const Architecture& like) {
+    if (weights.weights.empty()) mismatch("the weights hold no layer: expected W1, W2, ..");
+    Architecture architecture = like;
+    architecture.inputs = weights.weights.front().cols();
+    architecture.outputs = weights.weights.back().rows();
+    architecture.hidden.clear();
+    for (std::size_t l = 0; l + 1 < weights.weights.size(); ++l) {
+        const auto &from = weights.weights[l], &to = weights.weights[l + 1];
+        if (from.rows() != to.cols())
+            mismatch(
+                fmt::format("layers {} and {} do not chain: W{} is {} x {} and W{} is {} x {} (each W is outputs x inputs of its layer)",
+                            l + 1, l + 2, l + 1, from.rows(), from.cols(), l + 2, to.rows(), to.cols()));
+        architecture.hidden.push_back(from.rows());
+    }
+    architecture.biases = weights.biases.empty() ? Biases::none : Biases::trained;
+    return architecture;
+}
+
+template <class Real>
+Network<Real> make_network(const std::shared_ptr<Backend<Real>>& backend, const Architecture& architecture, const Weights& weights) {
+    architecture.validate();
+    const auto depth = static_cast<std::size_t>(architecture.depth());
+    const std::size_t bias_count = architecture.biases == Biases::none ? 0 : depth;
+    if (weights.weights.size() != depth)
+        mismatch(fmt::format("{} weight matrices were given for a network of depth {}", weights.weights.size(), depth));
+    if (weights.biases.size() != bias_count)
+        mismatch(fmt::format("{} bias vectors were given: the network needs {}", weights.biases.size(), bias_count));
+    const bool scaled = architecture.parametrization == Parametrization::ntk;
+    Network<Real> network{architecture, {}, {}};
+    for (Index l = 1; l <= architecture.depth(); ++l) {
+        const auto& weight = weights.weights[static_cast<std::size_t>(l - 1)];
+        require_shape(weight, "W", l, architecture.width(l), architecture.width(l - 1));
+        network.weight.push_back(upload_scaled(backend, weight, scaled ? weight_factor(architecture, l) : 1));
+        if (bias_count == 0) continue;
+        const auto& bias = weights.biases[static_cast<std::size_t>(l - 1)];
+        require_shape(bias, "b", l, 1, architecture.width(l));
+        network.bias.push_back(upload_scaled(backend, bias, scaled ? architecture.bias_std : 1));
+    }
+    return network;
+}
+
+template Network<float> draw_network(const std::shared_ptr<Backend<float>>&, const Architecture&, std::uint64_t, std::uint32_t);
+template Network<double> draw_network(const std::shared_ptr<Backend<double>>&, const Architecture&, std::uint64_t, std::uint32_t);
+template Network<float> make_network(const std::shared_ptr<Backend<float>>&, const Architecture&, const Weights&);
+template Network<double> make_network(const std::shared_ptr<Backend<double>>&, const Architecture&, const Weights&);
+
+}  // namespace ntk
