@@ -1,0 +1,28 @@
+#pragma once
+
+// Row-major level-3 BLAS on cuBLAS. A row-major matrix is a column-major one transposed; only blas.cu and solver.cu know.
+
+#include "context.hpp"
+
+#include <ntkcuda/backend.hpp>
+
+namespace ntk::cuda {
+
+/// c = alpha op(a) op(b) + beta c; the inner dimension must not be 0.
+template <class Real>
+void gemm(Context& context, Transpose ta, Transpose tb, Real alpha, ConstMatrixView<Real> a, ConstMatrixView<Real> b, Real beta,
+          MatrixView<Real> c);
+
+/// The lower triangle of c = alpha a a^T + beta c; a must have columns.
+template <class Real>
+void syrk_lower(Context& context, Real alpha, ConstMatrixView<Real> a, Real beta, MatrixView<Real> c);
+
+/// b = op(G)^{-1} b with the lower triangular `factor` G.
+template <class Real>
+void solve_lower(Context& context, Transpose transpose, ConstMatrixView<Real> factor, MatrixView<Real> b);
+
+/// Each row r of b becomes G^{-1} r, that is b = b G^{-T}.
+template <class Real>
+void solve_lower_rows(Context& context, ConstMatrixView<Real> factor, MatrixView<Real> b);
+
+}  // namespace ntk::cuda

@@ -1,0 +1,100 @@
+#include "context.hpp"
+
+#include <cstdint>
+#include <limits>
+#include <string>
+
+namespace ntk::cuda {
+namespace {
+
+cudaMemPool_t memory_pool(int device) {
+    cudaMemPool_t pool = nullptr;
+    check(cudaDeviceGetDefaultMemPool(&pool, device), "cudaDeviceGetDefaultMemPool");
+    // Keep freed memory for the next matrix instead of giving it back to the driver at every synchronisation.
+    std::uint64_t keep = std::numeric_limits<std::uint64_t>::max();
+    check(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &keep), "cudaMemPoolSetAttribute");
+    return pool;
+}
+
+cudaStream_t new_stream() {
+    cudaStream_t stream = nullptr;
+    check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
+    return stream;
+}
+
+cublasHandle_t new_blas() {
+    cublasHandle_t handle = nullptr;
+    check(cublasCreate(&handle), "cublasCreate");
+    return handle;
+}
+
+cusolverDnHandle_t new_solver() {
+    cusolverDnHandle_t handle = nullptr;
+    check(cusolverDnCreate(&handle), "cusolverDnCreate");
+    return handle;
+}
+
+std::uint64_t pool_bytes(cudaMemPool_t pool, cudaMemPoolAttr attribute) {
+    std::uint64_t bytes = 0;
+    check(cudaMemPoolGetAttribute(pool, attribute, &bytes), "cudaMemPoolGetAttribute");
+    return bytes;
+}
+
+}  // namespace
+
+Context::Context(int device) : device_(device) {
+    make_current();
+    pool_ = memory_pool(device);
+    stream_.reset(new_stream());
+    blas_.reset(new_blas());
+    check(cublasSetStream(blas(), stream()), "cublasSetStream");
+}
+
+Context::~Context() {
+    (void)cudaSetDevice(device_);
+    (void)cudaStreamSynchronize(stream());
+    (void)cudaGetLastError();
+}
+
+void Context::make_current() const { check(cudaSetDevice(device_), "cudaSetDevice"); }
+
+cusolverDnHandle_t Context::solver() {
+    if (!solver_) {
+        Unique<cusolverDnHandle_t, cusolverDnDestroy> handle(new_solver());
+        check(cusolverDnSetStream(handle.get(), stream()), "cusolverDnSetStream");
+        solver_ = std::move(handle);
+    }
+    return solver_.get();
+}
+
+void* Context::allocate(std::size_t bytes) {
+    if (bytes == 0) return nullptr;
+    void* memory = nullptr;
+    const cudaError_t status = cudaMallocAsync(&memory, bytes, stream());
+    if (status == cudaErrorMemoryAllocation) {
+        (void)cudaGetLastError();
+        throw Error(ErrorCode::out_of_memory, "cuda:" + std::to_string(device_) + " has no room: " + std::to_string(bytes) +
+                                                  " bytes asked for, " + std::to_string(memory_free()) + " bytes free");
+    }
+    check(status, "cudaMallocAsync");
+    return memory;
+}
+
+void Context::release(void* memory) noexcept {
+    if (!memory) return;
+    const cudaError_t status = cudaFreeAsync(memory, stream());
+    if (status != cudaSuccess && failed_release_ == cudaSuccess) failed_release_ = status;
+}
+
+std::size_t Context::memory_free() const {
+    std::size_t free = 0, total = 0;
+    check(cudaMemGetInfo(&free, &total), "cudaMemGetInfo");
+    return free + pool_bytes(pool_, cudaMemPoolAttrReservedMemCurrent) - pool_bytes(pool_, cudaMemPoolAttrUsedMemCurrent);
+}
+
+void Context::synchronize() {
+    check(cudaStreamSynchronize(stream()), "cudaStreamSynchronize");
+    check(std::exchange(failed_release_, cudaSuccess), "cudaFreeAsync");
+}
+
+}  // namespace ntk::cuda

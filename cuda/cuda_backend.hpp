@@ -1,0 +1,124 @@
+#pragma once
+
+// The CUDA backend, a chain of classes like the host's (host/backend/host_backend.hpp): each file defines one concern and is
+// instantiated once. memory -> arithmetic -> norms -> network -> random -> gram -> infinite width -> solver (the complete backend).
+
+#include "context.hpp"
+
+#include <ntkcuda/backend.hpp>
+
+namespace ntk::cuda {
+
+/// Sizes that do not change results beyond rounding; tests make them small.
+struct Tiling {
+    Index gram = 4096;  ///< rows and columns of the tiles of a kernel matrix
+};
+
+template <class Real>
+class CudaMemory : public Backend<Real> {
+public:
+    explicit CudaMemory(int device, Tiling tiling = {});
+    DeviceInfo info() const override;
+    Real* allocate(Index count) override;
+    void release(Real* data) noexcept override;
+    void upload(ConstMatrixView<Real> host, MatrixView<Real> device) override;
+    void download(ConstMatrixView<Real> device, MatrixView<Real> host) override;
+    void copy(ConstMatrixView<Real> from, MatrixView<Real> to) override;
+    void fill(MatrixView<Real> x, double value) override;
+    void synchronize() override;
+
+protected:
+    /// The device, made current on this thread.
+    Context& context() const {
+        context_.make_current();
+        return context_;
+    }
+    const Tiling& tiling() const { return tiling_; }
+
+private:
+    mutable Context context_;
+    Tiling tiling_;
+};
+
+template <class Real>
+class CudaArithmetic : public CudaMemory<Real> {
+public:
+    using CudaMemory<Real>::CudaMemory;
+    void gemm(Transpose ta, Transpose tb, double alpha, ConstMatrixView<Real> a, ConstMatrixView<Real> b, double beta,
+              MatrixView<Real> c) override;
+    void accumulate_gram(MatrixView<Real> theta, ConstMatrixView<Real> j1, ConstMatrixView<Real> j2, double alpha,
+                         Triangle triangle) override;
+    void axpy(double alpha, ConstMatrixView<Real> x, MatrixView<Real> y) override;
+    void scale(double alpha, MatrixView<Real> x) override;
+    void add_row(ConstMatrixView<Real> row, MatrixView<Real> x) override;
+    void add_to_diagonal(double value, MatrixView<Real> x) override;
+    void diagonal(ConstMatrixView<Real> x, MatrixView<Real> diagonal) override;
+    void mirror_lower(MatrixView<Real> x) override;
+    void normalize(ConstMatrixView<Real> rows, ConstMatrixView<Real> cols, MatrixView<Real> x) override;
+    void row_dots(ConstMatrixView<Real> a, ConstMatrixView<Real> b, MatrixView<Real> out) override;
+};
+
+template <class Real>
+class CudaNorms : public CudaArithmetic<Real> {
+public:
+    using CudaArithmetic<Real>::CudaArithmetic;
+    Norms norms(ConstMatrixView<Real> x) override;
+    Norms difference_norms(ConstMatrixView<Real> x, ConstMatrixView<Real> y) override;
+};
+
+template <class Real>
+class CudaNetwork : public CudaNorms<Real> {
+public:
+    using CudaNorms<Real>::CudaNorms;
+    void activate(const Activation& activation, ConstMatrixView<Real> z, MatrixView<Real> a) override;
+    void multiply_by_slope(const Activation& activation, ConstMatrixView<Real> z, MatrixView<Real> delta) override;
+    void output_delta(const Activation& activation, ConstMatrixView<Real> w, ConstMatrixView<Real> z, MatrixView<Real> delta) override;
+};
+
+template <class Real>
+class CudaRandom : public CudaNetwork<Real> {
+public:
+    using CudaNetwork<Real>::CudaNetwork;
+    void draw_normals(NormalStream stream, double scale, MatrixView<Real> x) override;
+};
+
+template <class Real>
+class CudaGram : public CudaRandom<Real> {
+public:
+    explicit CudaGram(int device, Tiling tiling = {});
+    void accumulate_layer_gram(MatrixView<Real> theta, ConstMatrixView<Real> a1, ConstMatrixView<Real> a2, ConstMatrixView<Real> d1,
+                               ConstMatrixView<Real> d2, double scale, double shift, Triangle triangle) override;
+    void accumulate_layer_diagonal(MatrixView<Real> theta, ConstMatrixView<Real> a, ConstMatrixView<Real> d, double scale,
+                                   double shift) override;
+    void jacobian_block(ConstMatrixView<Real> delta, ConstMatrixView<Real> a, Index first, Index count, double scale,
+                        MatrixView<Real> out) override;
+
+private:
+    /// Tiles of the two Gram matrices of a layer, kept between calls.
+    Buffer sample_tile_, delta_tile_;
+};
+
+template <class Real>
+class CudaInfiniteWidth : public CudaGram<Real> {
+public:
+    using CudaGram<Real>::CudaGram;
+    void infinite_width_kernel(const Architecture& architecture, InfiniteKernel kernel, ConstMatrixView<Real> x1, ConstMatrixView<Real> x2,
+                               Triangle triangle, MatrixView<Real> out) override;
+    void infinite_width_diagonal(const Architecture& architecture, InfiniteKernel kernel, ConstMatrixView<Real> x,
+                                 MatrixView<Real> out) override;
+};
+
+template <class Real>
+class CudaBackend final : public CudaInfiniteWidth<Real> {
+public:
+    using CudaInfiniteWidth<Real>::CudaInfiniteWidth;
+    CholeskyStatus cholesky(MatrixView<Real> k) override;
+    void cholesky_solve(ConstMatrixView<Real> factor, MatrixView<Real> b) override;
+    void triangular_solve_rows(ConstMatrixView<Real> factor, MatrixView<Real> b) override;
+    void eigen(MatrixView<Real> k, MatrixView<Real> values, bool vectors) override;
+};
+
+extern template class CudaBackend<float>;
+extern template class CudaBackend<double>;
+
+}  // namespace ntk::cuda

@@ -1,0 +1,107 @@
+// Factorisations by the 64-bit interface of cuSOLVER. The row-major lower triangle is the column-major upper one.
+
+#include "blas.hpp"
+#include "cuda_backend.hpp"
+
+#include <string>
+#include <vector>
+
+namespace ntk::cuda {
+namespace {
+
+template <class Real>
+constexpr cudaDataType data_type = std::is_same_v<Real, float> ? CUDA_R_32F : CUDA_R_64F;
+
+using Parameters = Unique<cusolverDnParams_t, cusolverDnDestroyParams>;
+
+Parameters new_parameters() {
+    cusolverDnParams_t parameters = nullptr;
+    check(cusolverDnCreateParams(&parameters), "cusolverDnCreateParams");
+    return Parameters(parameters);
+}
+
+/// Work space on both sides and the status of a factorisation.
+class Work {
+public:
+    Work(Context& context, std::size_t device_bytes, std::size_t host_bytes)
+        : device_bytes(device_bytes), device(context, device_bytes), host(host_bytes), context_(context), info_(context, sizeof(int)) {}
+
+    int* info() { return info_.as<int>(); }
+    /// Waits; negative: an argument was wrong.
+    int fetch_info(const char* call) {
+        int info = 0;
+        check(cudaMemcpyAsync(&info, info_.as<int>(), sizeof info, cudaMemcpyDeviceToHost, context_.stream()), "cudaMemcpyAsync");
+        context_.synchronize();
+        if (info < 0)
+            throw Error(ErrorCode::device_failure, std::string(call) + " failed: argument " + std::to_string(-info) + " is wrong");
+        return info;
+    }
+
+    const std::size_t device_bytes;
+    const Buffer device;
+    std::vector<char> host;
+
+private:
+    Context& context_;
+    Buffer info_;
+};
+
+}  // namespace
+
+template <class Real>
+CholeskyStatus CudaBackend<Real>::cholesky(MatrixView<Real> k) {
+    if (k.empty()) return {};
+    Context& context = this->context();
+    const cusolverDnHandle_t solver = context.solver();
+    const Parameters parameters = new_parameters();
+    std::size_t device_bytes = 0, host_bytes = 0;
+    check(cusolverDnXpotrf_bufferSize(solver, parameters.get(), CUBLAS_FILL_MODE_UPPER, k.rows(), data_type<Real>, k.data(), k.stride(),
+                                      data_type<Real>, &device_bytes, &host_bytes),
+          "cusolverDnXpotrf_bufferSize");
+    Work work(context, device_bytes, host_bytes);
+    check(
+        cusolverDnXpotrf(solver, parameters.get(), CUBLAS_FILL_MODE_UPPER, k.rows(), data_type<Real>, k.data(), k.stride(), data_type<Real>,
+                         work.device.template as<void>(), work.device_bytes, work.host.data(), work.host.size(), work.info()),
+        "cusolverDnXpotrf");
+    return {work.fetch_info("cusolverDnXpotrf")};
+}
+
+template <class Real>
+void CudaBackend<Real>::cholesky_solve(ConstMatrixView<Real> factor, MatrixView<Real> b) {
+    if (b.empty()) return;
+    solve_lower(this->context(), Transpose::no, factor, b);
+    solve_lower(this->context(), Transpose::yes, factor, b);
+}
+
+template <class Real>
+void CudaBackend<Real>::triangular_solve_rows(ConstMatrixView<Real> factor, MatrixView<Real> b) {
+    if (b.empty()) return;
+    solve_lower_rows(this->context(), factor, b);
+}
+
+template <class Real>
+void CudaBackend<Real>::eigen(MatrixView<Real> k, MatrixView<Real> values, bool vectors) {
+    if (k.empty()) return;
+    if (!values.contiguous()) throw Error(ErrorCode::shape_mismatch, "eigen: the eigenvalues need contiguous memory");
+    Context& context = this->context();
+    const cusolverDnHandle_t solver = context.solver();
+    const Parameters parameters = new_parameters();
+    const cusolverEigMode_t mode = vectors ? CUSOLVER_EIG_MODE_VECTOR : CUSOLVER_EIG_MODE_NOVECTOR;
+    std::size_t device_bytes = 0, host_bytes = 0;
+    check(cusolverDnXsyevd_bufferSize(solver, parameters.get(), mode, CUBLAS_FILL_MODE_UPPER, k.rows(), data_type<Real>, k.data(),
+                                      k.stride(), data_type<Real>, values.data(), data_type<Real>, &device_bytes, &host_bytes),
+          "cusolverDnXsyevd_bufferSize");
+    Work work(context, device_bytes, host_bytes);
+    check(cusolverDnXsyevd(solver, parameters.get(), mode, CUBLAS_FILL_MODE_UPPER, k.rows(), data_type<Real>, k.data(), k.stride(),
+                           data_type<Real>, values.data(), data_type<Real>, work.device.template as<void>(), work.device_bytes,
+                           work.host.data(), work.host.size(), work.info()),
+          "cusolverDnXsyevd");
+    if (const int info = work.fetch_info("cusolverDnXsyevd"); info > 0)
+        throw Error(ErrorCode::device_failure,
+                    "the eigenvalue iteration did not converge: " + std::to_string(info) + " off-diagonal entries are left");
+}
+
+template class CudaBackend<float>;
+template class CudaBackend<double>;
+
+}  // namespace ntk::cuda
