@@ -23,8 +23,8 @@ Parameters new_parameters() {
 /// Work space on both sides and the status of a factorisation.
 class Work {
 public:
-    Work(Context& context, std::size_t device_bytes, std::size_t host_bytes)
-        : device_bytes(device_bytes), device(context, device_bytes), host(host_bytes), context_(context), info_(context, sizeof(int)) {}
+    Work(Context& context, std::size_t on_device, std::size_t on_host)
+        : device_bytes(on_device), device(context, on_device), host(on_host), context_(context), info_(context, sizeof(int)) {}
 
     int* info() { return info_.as<int>(); }
     /// Waits; negative: an argument was wrong.

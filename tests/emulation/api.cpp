@@ -1,0 +1,164 @@
+// The functions of the CUDA runtime that the backend calls, with the toolkit's signatures.
+
+#include "state.hpp"
+
+#include <cstdlib>
+
+using namespace emulated;
+
+struct CUmemPoolHandle_st {};
+
+namespace {
+
+constexpr int multiprocessors = 2, compute_capability = 9;
+
+bool copies_from_device(cudaMemcpyKind kind) { return kind == cudaMemcpyDeviceToHost || kind == cudaMemcpyDeviceToDevice; }
+bool copies_to_device(cudaMemcpyKind kind) { return kind == cudaMemcpyHostToDevice || kind == cudaMemcpyDeviceToDevice; }
+
+/// Whether one end of a copy is on the side that the kind of copy says, and inside its allocation.
+bool sound_end(const void* p, std::size_t bytes, bool device) { return is_device_address(p) == device && (!device || on_device(p, bytes)); }
+
+struct Rows {
+    char* to;
+    std::size_t to_pitch;
+    const char* from;
+    std::size_t from_pitch, width, height;
+};
+
+cudaError_t copy(const Rows& rows, cudaMemcpyKind kind, cudaStream_t stream) {
+    if (rows.width == 0 || rows.height == 0) return cudaSuccess;
+    if (rows.width > rows.to_pitch || rows.width > rows.from_pitch) return cudaErrorInvalidPitchValue;
+    const auto extent = [&](std::size_t pitch) { return pitch * (rows.height - 1) + rows.width; };
+    if (!sound_end(rows.to, extent(rows.to_pitch), copies_to_device(kind)) ||
+        !sound_end(rows.from, extent(rows.from_pitch), copies_from_device(kind)))
+        return cudaErrorInvalidValue;
+    enqueue(stream, [rows] {
+        for (std::size_t i = 0; i < rows.height; ++i) {
+            const char* from = rows.from + i * rows.from_pitch;
+            char* to = rows.to + i * rows.to_pitch;
+            touch(from, rows.width, false);
+            touch(to, rows.width, true);
+            std::memmove(to, from, rows.width);
+        }
+    });
+    return cudaSuccess;
+}
+
+}  // namespace
+
+extern "C" {
+
+cudaError_t cudaRuntimeGetVersion(int* version) {
+    if (fails("cudaRuntimeGetVersion")) return cudaErrorUnknown;
+    *version = CUDART_VERSION;
+    return cudaSuccess;
+}
+
+cudaError_t cudaDriverGetVersion(int* version) {
+    if (fails("cudaDriverGetVersion")) return cudaErrorUnknown;
+    *version = CUDART_VERSION;
+    return cudaSuccess;
+}
+
+cudaError_t cudaGetDeviceCount(int* count) {
+    if (fails("cudaGetDeviceCount")) return cudaErrorInsufficientDriver;
+    *count = 1;
+    return cudaSuccess;
+}
+
+cudaError_t cudaSetDevice(int device) {
+    if (fails("cudaSetDevice")) return cudaErrorUnknown;
+    return device == 0 ? cudaSuccess : cudaErrorInvalidDevice;
+}
+
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
+    if (fails("cudaGetDeviceProperties")) return cudaErrorUnknown;
+    if (device != 0) return cudaErrorInvalidDevice;
+    *properties = {};
+    std::strcpy(properties->name, "emulated device");
+    properties->totalGlobalMem = settings.memory;
+    properties->multiProcessorCount = multiprocessors;
+    properties->major = compute_capability;
+    return cudaSuccess;
+}
+
+cudaError_t cudaGetLastError() { return cudaSuccess; }
+const char* cudaGetErrorString(cudaError_t status) { return status == cudaSuccess ? "no error" : "an emulated error"; }
+const char* cudaGetErrorName(cudaError_t status) { return status == cudaSuccess ? "cudaSuccess" : "cudaError"; }
+
+cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
+    if (fails("cudaMemGetInfo")) return cudaErrorUnknown;
+    *total = settings.memory;
+    *free = settings.memory - memory_used();
+    return cudaSuccess;
+}
+
+cudaError_t cudaDeviceGetDefaultMemPool(cudaMemPool_t* pool, int) {
+    static CUmemPoolHandle_st only;
+    if (fails("cudaDeviceGetDefaultMemPool")) return cudaErrorUnknown;
+    *pool = &only;
+    return cudaSuccess;
+}
+
+cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t, cudaMemPoolAttr, void*) {
+    return fails("cudaMemPoolSetAttribute") ? cudaErrorUnknown : cudaSuccess;
+}
+
+cudaError_t cudaMemPoolGetAttribute(cudaMemPool_t, cudaMemPoolAttr, void* value) {
+    if (fails("cudaMemPoolGetAttribute")) return cudaErrorUnknown;
+    *static_cast<std::uint64_t*>(value) = memory_used();  // nothing is reserved beyond what is used
+    return cudaSuccess;
+}
+
+cudaError_t cudaMallocAsync(void** p, std::size_t bytes, cudaStream_t stream) {
+    existing(stream);
+    if (fails("cudaMallocAsync")) return cudaErrorMemoryAllocation;
+    if (bytes == 0) return cudaErrorInvalidValue;
+    *p = allocate(bytes);
+    return *p ? cudaSuccess : cudaErrorMemoryAllocation;
+}
+
+/// A failure is reported, and the memory is freed all the same: a destructor has nothing better to do with it.
+cudaError_t cudaFreeAsync(void* p, cudaStream_t stream) {
+    const bool failed = fails("cudaFreeAsync");
+    if (!is_allocation(p)) fault("something frees what is no allocation", p);
+    enqueue(stream, [p] { deallocate(p); });
+    return failed ? cudaErrorUnknown : cudaSuccess;
+}
+
+cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
+    if (fails("cudaMemcpyAsync")) return cudaErrorUnknown;
+    return copy({static_cast<char*>(to), bytes, static_cast<const char*>(from), bytes, bytes, 1}, kind, stream);
+}
+
+cudaError_t cudaMemcpy2DAsync(void* to, std::size_t to_pitch, const void* from, std::size_t from_pitch, std::size_t width,
+                              std::size_t height, cudaMemcpyKind kind, cudaStream_t stream) {
+    if (fails("cudaMemcpy2DAsync")) return cudaErrorUnknown;
+    return copy({static_cast<char*>(to), to_pitch, static_cast<const char*>(from), from_pitch, width, height}, kind, stream);
+}
+
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags) {
+    if (fails("cudaStreamCreateWithFlags")) return cudaErrorUnknown;
+    if (flags != cudaStreamNonBlocking) return cudaErrorNotSupported;
+    return create_stream(stream);
+}
+
+cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+    const bool failed = fails("cudaStreamDestroy");
+    destroy_stream(stream);
+    return failed ? cudaErrorUnknown : cudaSuccess;
+}
+
+/// An injected failure is one of work in flight: the stream runs dry all the same.
+cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+    const bool failed = fails("cudaStreamSynchronize");
+    finish(existing(stream));
+    return failed ? cudaErrorUnknown : cudaSuccess;
+}
+
+cudaError_t cudaDeviceSynchronize() {
+    if (fails("cudaDeviceSynchronize")) return cudaErrorUnknown;
+    finish_all();
+    return cudaSuccess;
+}
+}

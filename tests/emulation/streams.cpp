@@ -1,0 +1,128 @@
+// Streams are queues that run when something waits for them, or at once with Settings::eager. Late execution shows every missing wait:
+// a result that was read too early is still unset, a host buffer that died too early is gone.
+
+#include "state.hpp"
+#include "sanitizers.hpp"
+
+#include <cstdlib>
+#include <set>
+
+namespace emulated {
+namespace {
+
+std::set<cudaStream_t>& streams() {
+    static auto& all = *new std::set<cudaStream_t>;
+    return all;
+}
+int handles = 0;
+
+void run(Work& work) {
+    if (work.is_kernel) {
+        run_kernel(work);
+    } else {
+        work.run();
+        release(&work.finished);
+    }
+    acquire(&work.finished);
+    work.run = nullptr;
+    work.previous = nullptr;
+}
+
+void add(cudaStream_t stream, std::shared_ptr<Work> work) {
+    const Lock lock(device_mutex());
+    CUstream_st& queue = existing(stream);
+    if (race_detector()) work->previous = queue.last;
+    release(&work->started);
+    queue.last = work;
+    queue.queue.push_back(std::move(work));
+    if (settings.eager) finish(queue);
+}
+
+bool valid(const dim3& grid, const dim3& block) {
+    const auto threads = std::uint64_t{block.x} * block.y * block.z;
+    return threads >= 1 && threads <= 1024 && block.z <= 64 && grid.x >= 1 && grid.x <= 2147483647 && grid.y >= 1 && grid.y <= 65535 &&
+           grid.z >= 1 && grid.z <= 65535;
+}
+
+const bool environment_read = [] {
+    settings.eager = std::getenv("EMULATED_EAGER");
+    settings.reverse = std::getenv("EMULATED_REVERSE");
+    if (const char* k = std::getenv("EMULATED_FAIL_AT")) settings.fail_at = std::atol(k);
+    return true;
+}();
+
+}  // namespace
+
+std::recursive_mutex& device_mutex() {
+    static auto& mutex = *new std::recursive_mutex;
+    return mutex;
+}
+
+CUstream_st& existing(cudaStream_t stream) {
+    if (!stream) fault("work on the default stream");
+    if (!streams().contains(stream)) fault("work on a stream that does not exist", stream);
+    return *stream;
+}
+
+void finish(CUstream_st& stream) {
+    const Lock lock(device_mutex());
+    const Unlocked open;
+    while (!stream.queue.empty()) {
+        run(*stream.queue.front());
+        stream.queue.pop_front();
+    }
+}
+
+void finish_all() {
+    const Lock lock(device_mutex());
+    for (cudaStream_t stream : streams()) finish(*stream);
+}
+
+cudaError_t create_stream(cudaStream_t* stream) {
+    const Lock lock(device_mutex());
+    *stream = new CUstream_st;
+    streams().insert(*stream);
+    return cudaSuccess;
+}
+
+void destroy_stream(cudaStream_t stream) {
+    const Lock lock(device_mutex());
+    finish(existing(stream));
+    streams().erase(stream);
+    delete stream;
+}
+
+void enqueue(cudaStream_t stream, std::function<void()> work) {
+    auto queued = std::make_shared<Work>();
+    queued->run = std::move(work);
+    add(stream, std::move(queued));
+}
+
+cudaError_t launch(const cudaLaunchConfig_t& config, std::function<void()> body) {
+    if (fails("cudaLaunchKernelEx")) return cudaErrorLaunchFailure;
+    if (config.numAttrs || config.dynamicSmemBytes) return cudaErrorNotSupported;
+    if (!valid(config.gridDim, config.blockDim)) return cudaErrorInvalidConfiguration;
+    auto kernel = std::make_shared<Work>();
+    kernel->run = std::move(body);
+    kernel->is_kernel = true;
+    kernel->grid = config.gridDim;
+    kernel->block = config.blockDim;
+    add(config.stream, std::move(kernel));
+    return cudaSuccess;
+}
+
+bool fails(const char* call) {
+    const Lock lock(device_mutex());
+    if (++calls != settings.fail_at) return false;
+    failed_call = call;
+    return true;
+}
+
+void count_object(int change) {
+    const Lock lock(device_mutex());
+    handles += change;
+}
+
+std::size_t library_handles_and_streams() { return streams().size() + handles; }
+
+}  // namespace emulated
