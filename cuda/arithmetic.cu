@@ -37,7 +37,8 @@ __global__ void diagonal_kernel(DeviceMatrix<const Real> x, DeviceMatrix<Real> d
 template <class Real>
 __global__ void normalize_kernel(DeviceMatrix<const Real> rows, DeviceMatrix<const Real> cols, DeviceMatrix<Real> x) {
     for_each_entry(x.rows, x.cols, [&](Index i, Index j) {
-        x(i, j) = static_cast<Real>(x(i, j) / sqrt(static_cast<double>(rows(i, 0)) * static_cast<double>(cols(j, 0))));
+        // Root by root: the product of two diagonals can overflow where the entry does not.
+        x(i, j) = static_cast<Real>(x(i, j) / sqrt(static_cast<double>(rows(i, 0))) / sqrt(static_cast<double>(cols(j, 0))));
     });
 }
 
