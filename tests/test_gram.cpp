@@ -120,8 +120,8 @@ TEST_P(OnDevice, JacobianIsTheDerivative) {
             for (const auto biases : {Biases::none, Biases::fixed, Biases::trained}) {
                 const Architecture architecture{
                     3, {4, 2}, 2, parse_activation(activation), 1.2, biases == Biases::none ? 0 : 0.3, biases, parametrization};
-                const Weights weights = random_weights(architecture, 3);
-                const HostMatrix<double> x = random_matrix(3, 3, 3);
+                const Weights weights = random_weights(architecture, 5);
+                const HostMatrix<double> x = random_matrix(3, 3, 5);
                 double to_kink = 1;
                 for (Index i = 0; i < 3; ++i) (void)oracle_output(architecture, weights, x.data() + 3 * i, &to_kink);
                 ASSERT_GT(to_kink, 0.005) << "the differences step over a kink";
