@@ -25,6 +25,12 @@ class Work {
 public:
     Work(Context& context, std::size_t on_device, std::size_t on_host)
         : device_bytes(on_device), device(context, on_device), host(on_host), context_(context), info_(context, sizeof(int)) {}
+    /// Waits, since the call may still use the host's side when something after it fails.
+    ~Work() {
+        if (!waited_) (void)cudaStreamSynchronize(context_.stream());
+    }
+    Work(const Work&) = delete;
+    Work& operator=(const Work&) = delete;
 
     int* info() { return info_.as<int>(); }
     /// Waits; negative: an argument was wrong.
@@ -32,6 +38,7 @@ public:
         int info = 0;
         check(cudaMemcpyAsync(&info, info_.as<int>(), sizeof info, cudaMemcpyDeviceToHost, context_.stream()), "cudaMemcpyAsync");
         context_.synchronize();
+        waited_ = true;
         if (info < 0)
             throw Error(ErrorCode::device_failure, std::string(call) + " failed: argument " + std::to_string(-info) + " is wrong");
         return info;
@@ -44,6 +51,7 @@ public:
 private:
     Context& context_;
     Buffer info_;
+    bool waited_ = false;
 };
 
 }  // namespace
