@@ -6,6 +6,16 @@
 
 namespace ntk {
 
+Index predicted_class(const HostMatrix<double>& predicted, Index row) {
+    Index best = 0;
+    for (Index j = 0; j < predicted.cols(); ++j) {
+        if (std::isnan(predicted(row, j)))
+            throw Error(ErrorCode::invalid_argument, fmt::format("predicted class: prediction {} is not a number", row + 1));
+        if (predicted(row, j) > predicted(row, best)) best = j;
+    }
+    return best;
+}
+
 double accuracy(const HostMatrix<double>& predicted, const Dataset& truth) {
     const Index n = truth.samples();
     if (!truth.classification() || static_cast<Index>(truth.label.size()) != n || n == 0)
@@ -14,15 +24,7 @@ double accuracy(const HostMatrix<double>& predicted, const Dataset& truth) {
         throw Error(ErrorCode::shape_mismatch, fmt::format("accuracy: predictions are {} x {}, expected {} samples x {} classes",
                                                            predicted.rows(), predicted.cols(), n, truth.classes.size()));
     Index right = 0;
-    for (Index i = 0; i < n; ++i) {
-        Index best = 0;
-        for (Index j = 0; j < predicted.cols(); ++j) {
-            if (std::isnan(predicted(i, j)))
-                throw Error(ErrorCode::invalid_argument, fmt::format("accuracy: prediction {} is not a number", i + 1));
-            if (predicted(i, j) > predicted(i, best)) best = j;
-        }
-        right += best == truth.label[static_cast<std::size_t>(i)];
-    }
+    for (Index i = 0; i < n; ++i) right += predicted_class(predicted, i) == truth.label[static_cast<std::size_t>(i)];
     return static_cast<double>(right) / static_cast<double>(n);
 }
 
