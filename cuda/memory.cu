@@ -48,7 +48,6 @@ void CudaMemory<Real>::release(Real* data) noexcept {
 template <class Real>
 void CudaMemory<Real>::upload(ConstMatrixView<Real> host, MatrixView<Real> device) {
     copy_rows(context(), host, device, cudaMemcpyHostToDevice);
-    synchronize();  // the caller's buffer is its own again, also when a later call fails
 }
 
 template <class Real>
@@ -70,7 +69,7 @@ void CudaMemory<Real>::fill(MatrixView<Real> x, double value) {
 
 template <class Real>
 void CudaMemory<Real>::synchronize() {
-    context_.synchronize();
+    context().synchronize();
 }
 
 template class CudaMemory<float>;

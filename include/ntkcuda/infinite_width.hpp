@@ -14,7 +14,8 @@ enum class InfiniteKernel { ntk, nngp };
 /// The kernel between the rows of x1 (n1 x d) and x2 (n2 x d): n1 x n2. O(n1 n2 (d + L)) work. Of `architecture`, the hidden widths
 /// themselves matter only for the NTK with Parametrization::standard, whose terms grow with them; else they only count the layers.
 /// Throws Error(invalid_argument) for an invalid architecture, Error(shape_mismatch) if the column counts differ from
-/// architecture.inputs, and Error(device_failure) naming depth and weight std when a value overflows.
+/// architecture.inputs, and Error(device_failure) naming row, depth and weight std when the kernel of a row with itself leaves the
+/// normal numbers of `Real` (overflow, or underflow that would cost digits). A row that is exactly zero is valid.
 template <class Real>
 [[nodiscard]] Matrix<Real> infinite_width_kernel(const Architecture& architecture, InfiniteKernel kernel, const Matrix<Real>& x1, const Matrix<Real>& x2);
 

@@ -1,0 +1,48 @@
+#pragma once
+
+/// \file formulas/double_double.hpp
+/// Unevaluated sums of two doubles (theory: Dekker 1971; Hida, Li, Bailey 2001), about 31 digits, for the one-dimensional recursions
+/// whose rounding errors would otherwise add up over a thousand layers. Error-free transformations: they need IEEE arithmetic as
+/// written, so no fast-math and no contraction.
+
+#include <ntkcuda/formulas/macros.hpp>
+
+#include <cmath>
+
+namespace ntk::formulas {
+
+/// hi + lo with |lo| <= ulp(hi) / 2.
+struct DoubleDouble {
+    double hi = 0, lo = 0;
+};
+
+/// a + b exactly, for |a| >= |b|.
+NTK_HD DoubleDouble ordered_sum(double a, double b) {
+    const double sum = a + b;
+    return {sum, b - (sum - a)};
+}
+
+/// a + b exactly.
+NTK_HD DoubleDouble exact_sum(double a, double b) {
+    const double sum = a + b, shifted = sum - a;
+    return {sum, (a - (sum - shifted)) + (b - shifted)};
+}
+
+/// a * b exactly (barring underflow of the low part).
+NTK_HD DoubleDouble exact_product(double a, double b) {
+    const double product = a * b;
+    return {product, fma(a, b, -product)};
+}
+
+NTK_HD DoubleDouble operator+(DoubleDouble a, DoubleDouble b) {
+    const DoubleDouble high = exact_sum(a.hi, b.hi), low = exact_sum(a.lo, b.lo);
+    const DoubleDouble partial = ordered_sum(high.hi, high.lo + low.hi);
+    return ordered_sum(partial.hi, partial.lo + low.lo);
+}
+
+NTK_HD DoubleDouble operator*(DoubleDouble a, DoubleDouble b) {
+    const DoubleDouble product = exact_product(a.hi, b.hi);
+    return ordered_sum(product.hi, product.lo + (a.hi * b.lo + a.lo * b.hi));
+}
+
+}  // namespace ntk::formulas

@@ -1,0 +1,60 @@
+#pragma once
+
+/// \file formulas/input_pair.hpp
+/// Where the recursion of a pair starts: the angle between two inputs, precise where it is close to 0 or pi, and their norms.
+
+#include <ntkcuda/formulas/macros.hpp>
+
+#include <cmath>
+
+namespace ntk::formulas {
+
+/// The angle between two inputs and the relative difference of their squared norms.
+struct InputPair {
+    double rho, below_one, above_minus_one;  ///< cosine, 1 - cosine, 1 + cosine
+    double difference;                       ///< (|x|^2 - |y|^2) / (|x|^2 + |y|^2); 0 if both are zero
+};
+
+/// From a cosine known to rounding: precise where it is away from +-1.
+NTK_HD InputPair input_pair(double cosine, double difference) { return {cosine, 1 - cosine, 1 + cosine, difference}; }
+
+/// From sin^2 of the angle, and whether it is obtuse: precise near +-1.
+NTK_HD InputPair input_pair_near_line(double squared_sine, bool obtuse, double difference) {
+    const double versine = squared_sine / (1 + sqrt(1 - squared_sine));
+    return obtuse ? InputPair{versine - 1, 2 - versine, versine, difference} : InputPair{1 - versine, versine, 2 - versine, difference};
+}
+
+/// Eight running sums: independent additions, in an order fixed by the length alone.
+struct LaneSums {
+    double lane[8] = {};
+    NTK_HD double total() const { return ((lane[0] + lane[1]) + (lane[2] + lane[3])) + ((lane[4] + lane[5]) + (lane[6] + lane[7])); }
+};
+
+/// Above this |cosine| the angle is computed from the residual.
+inline constexpr double near_line = 0.9;
+
+/// The angle of two nearly parallel or opposite rows x and y of length d, from the residual x - t y: each of its elements is one fused
+/// operation, so it keeps its digits however small it is. A residual that is parallel to y to within its rounding means equal
+/// directions. `product`, `xx`, `yy` are <x, y>, |x|^2, |y|^2, which must not over- or underflow; the input y is 2^shift times this y
+/// on the scale of x.
+NTK_HD InputPair near_line_pair(const double* x, const double* y, long d, double product, double xx, double yy, int shift) {
+    const double first = product / yy;
+    LaneSums along;
+    for (long start = 0; start < d; start += 8)
+        for (int k = 0; k < (d - start < 8 ? d - start : 8); ++k) along.lane[k] += fma(-first, y[start + k], x[start + k]) * y[start + k];
+    const double t = first + along.total() / yy;
+    // Squared norms differ by a sum over the rows brought to one scale; beyond 2^32 there is nothing to cancel.
+    const double scale = ldexp(1.0, shift < -32 ? -32 : shift > 32 ? 32 : shift);
+    LaneSums residual, rest, difference;
+    for (long start = 0; start < d; start += 8)
+        for (int k = 0; k < (d - start < 8 ? d - start : 8); ++k) {
+            const double from = x[start + k], to = y[start + k], z = fma(-t, to, from);
+            residual.lane[k] += z * z;
+            rest.lane[k] += z * to;
+            difference.lane[k] += (from - scale * to) * (from + scale * to);
+        }
+    const double zz = residual.total(), zy = rest.total(), across = zz - zy * zy / yy;
+    return input_pair_near_line(across > 1e-14 * zz ? across / xx : 0, product < 0, difference.total() / (xx + scale * scale * yy));
+}
+
+}  // namespace ntk::formulas
