@@ -48,6 +48,7 @@ void CudaMemory<Real>::release(Real* data) noexcept {
 template <class Real>
 void CudaMemory<Real>::upload(ConstMatrixView<Real> host, MatrixView<Real> device) {
     copy_rows(context(), host, device, cudaMemcpyHostToDevice);
+    synchronize();  // the caller's buffer is its own again, also when a later call fails
 }
 
 template <class Real>
@@ -69,7 +70,7 @@ void CudaMemory<Real>::fill(MatrixView<Real> x, double value) {
 
 template <class Real>
 void CudaMemory<Real>::synchronize() {
-    context().synchronize();
+    context_.synchronize();
 }
 
 template class CudaMemory<float>;

@@ -25,6 +25,12 @@ class Work {
 public:
     Work(Context& context, std::size_t on_device, std::size_t on_host)
         : device_bytes(on_device), device(context, on_device), host(on_host), context_(context), info_(context, sizeof(int)) {}
+    /// Waits, since the call may still use the host's side when something after it fails.
+    ~Work() {
+        if (!waited_) (void)cudaStreamSynchronize(context_.stream());
+    }
+    Work(const Work&) = delete;
+    Work& operator=(const Work&) = delete;
 
     int* info() { return info_.as<int>(); }
     /// Waits; negative: an argument was wrong.
@@ -32,6 +38,7 @@ public:
         int info = 0;
         check(cudaMemcpyAsync(&info, info_.as<int>(), sizeof info, cudaMemcpyDeviceToHost, context_.stream()), "cudaMemcpyAsync");
         context_.synchronize();
+        waited_ = true;
         if (info < 0)
             throw Error(ErrorCode::device_failure, std::string(call) + " failed: argument " + std::to_string(-info) + " is wrong");
         return info;
@@ -44,6 +51,7 @@ public:
 private:
     Context& context_;
     Buffer info_;
+    bool waited_ = false;
 };
 
 }  // namespace
@@ -82,23 +90,24 @@ void CudaBackend<Real>::triangular_solve_rows(ConstMatrixView<Real> factor, Matr
 template <class Real>
 void CudaBackend<Real>::eigen(MatrixView<Real> k, MatrixView<Real> values, bool vectors) {
     if (k.empty()) return;
-    if (!values.contiguous()) throw Error(ErrorCode::shape_mismatch, "eigen: the eigenvalues need contiguous memory");
     Context& context = this->context();
     const cusolverDnHandle_t solver = context.solver();
     const Parameters parameters = new_parameters();
     const cusolverEigMode_t mode = vectors ? CUSOLVER_EIG_MODE_VECTOR : CUSOLVER_EIG_MODE_NOVECTOR;
+    const Buffer spectrum(context, k.rows() * sizeof(Real));  // `values` may have gaps
     std::size_t device_bytes = 0, host_bytes = 0;
     check(cusolverDnXsyevd_bufferSize(solver, parameters.get(), mode, CUBLAS_FILL_MODE_UPPER, k.rows(), data_type<Real>, k.data(),
-                                      k.stride(), data_type<Real>, values.data(), data_type<Real>, &device_bytes, &host_bytes),
+                                      k.stride(), data_type<Real>, spectrum.as<Real>(), data_type<Real>, &device_bytes, &host_bytes),
           "cusolverDnXsyevd_bufferSize");
     Work work(context, device_bytes, host_bytes);
     check(cusolverDnXsyevd(solver, parameters.get(), mode, CUBLAS_FILL_MODE_UPPER, k.rows(), data_type<Real>, k.data(), k.stride(),
-                           data_type<Real>, values.data(), data_type<Real>, work.device.template as<void>(), work.device_bytes,
+                           data_type<Real>, spectrum.as<Real>(), data_type<Real>, work.device.template as<void>(), work.device_bytes,
                            work.host.data(), work.host.size(), work.info()),
           "cusolverDnXsyevd");
     if (const int info = work.fetch_info("cusolverDnXsyevd"); info > 0)
         throw Error(ErrorCode::device_failure,
                     "the eigenvalue iteration did not converge: " + std::to_string(info) + " off-diagonal entries are left");
+    this->copy(ConstMatrixView<Real>(spectrum.as<Real>(), k.rows(), 1), values);
 }
 
 template class CudaBackend<float>;

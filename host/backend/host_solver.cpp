@@ -1,15 +1,112 @@
 #include "host_backend.hpp"
+#include "serial_blas.hpp"
+#include "tiles.hpp"
 
-#include <ntkcuda/network.hpp>
+#include <lapacke.h>
+#include <omp.h>
 
-// PLACEHOLDER
+#include <algorithm>
+#include <string>
+
+// LAPACK is column-major: the row-major lower triangle is its upper triangle, and no copy is transposed.
 
 namespace ntk {
+namespace {
 
-template <class Real> CholeskyStatus HostBackend<Real>::cholesky(MatrixView<Real>) { throw Error(ErrorCode::device_failure, "not yet"); }
-template <class Real> void HostBackend<Real>::cholesky_solve(ConstMatrixView<Real>, MatrixView<Real>) { throw Error(ErrorCode::device_failure, "not yet"); }
-template <class Real> void HostBackend<Real>::triangular_solve_rows(ConstMatrixView<Real>, MatrixView<Real>) { throw Error(ErrorCode::device_failure, "not yet"); }
-template <class Real> void HostBackend<Real>::eigen(MatrixView<Real>, MatrixView<Real>, bool) { throw Error(ErrorCode::device_failure, "not yet"); }
+/// Factorisations use the threads of BLAS itself; while one runs there are `threads` of them. The setting is one for the process.
+class ThreadedBlas {
+public:
+    explicit ThreadedBlas(int threads) : saved_blas_(openblas_get_num_threads()), saved_openmp_(omp_get_max_threads()) {
+        openblas_set_num_threads(threads);
+        omp_set_num_threads(threads);
+    }
+    ~ThreadedBlas() {
+        openblas_set_num_threads(saved_blas_);
+        omp_set_num_threads(saved_openmp_);
+    }
+    ThreadedBlas(const ThreadedBlas&) = delete;
+    ThreadedBlas& operator=(const ThreadedBlas&) = delete;
+
+private:
+    int saved_blas_, saved_openmp_;
+};
+
+int potrf(lapack_int n, double* a, lapack_int lda) { return LAPACKE_dpotrf_work(LAPACK_COL_MAJOR, 'U', n, a, lda); }
+int potrf(lapack_int n, float* a, lapack_int lda) { return LAPACKE_spotrf_work(LAPACK_COL_MAJOR, 'U', n, a, lda); }
+
+/// b := G^{-1} b or G^{-T} b (left), b G^{-T} (right), row-major.
+void trsm(CBLAS_SIDE side, CBLAS_TRANSPOSE transpose, ConstMatrixView<double> g, MatrixView<double> b) {
+    cblas_dtrsm(CblasRowMajor, side, CblasLower, transpose, CblasNonUnit, blas_int(b.rows()), blas_int(b.cols()), 1, g.data(),
+                blas_int(g.stride()), b.data(), blas_int(b.stride()));
+}
+void trsm(CBLAS_SIDE side, CBLAS_TRANSPOSE transpose, ConstMatrixView<float> g, MatrixView<float> b) {
+    cblas_strsm(CblasRowMajor, side, CblasLower, transpose, CblasNonUnit, blas_int(b.rows()), blas_int(b.cols()), 1, g.data(),
+                blas_int(g.stride()), b.data(), blas_int(b.stride()));
+}
+
+int syevd(char job, lapack_int n, double* a, lapack_int lda, double* w, double* work, lapack_int lwork, lapack_int* iwork,
+          lapack_int liwork) {
+    return LAPACKE_dsyevd_work(LAPACK_COL_MAJOR, job, 'U', n, a, lda, w, work, lwork, iwork, liwork);
+}
+int syevd(char job, lapack_int n, float* a, lapack_int lda, float* w, float* work, lapack_int lwork, lapack_int* iwork, lapack_int liwork) {
+    return LAPACKE_ssyevd_work(LAPACK_COL_MAJOR, job, 'U', n, a, lda, w, work, lwork, iwork, liwork);
+}
+
+/// A negative info means that this file, not its caller, is wrong.
+void check_arguments(const char* routine, int info) {
+    if (info < 0)
+        throw Error(ErrorCode::device_failure, std::string("LAPACK's ") + routine + " refused its argument " + std::to_string(-info));
+}
+
+}  // namespace
+
+template <class Real>
+CholeskyStatus HostBackend<Real>::cholesky(MatrixView<Real> k) {
+    if (k.empty()) return {};
+    const ThreadedBlas threaded(this->threads());
+    const int info = potrf(blas_int(k.rows()), k.data(), blas_int(k.stride()));
+    check_arguments("potrf", info);
+    return {info};
+}
+
+template <class Real>
+void HostBackend<Real>::cholesky_solve(ConstMatrixView<Real> factor, MatrixView<Real> b) {
+    if (b.empty()) return;
+    const ThreadedBlas threaded(this->threads());
+    trsm(CblasLeft, CblasNoTrans, factor, b);
+    trsm(CblasLeft, CblasTrans, factor, b);
+}
+
+template <class Real>
+void HostBackend<Real>::triangular_solve_rows(ConstMatrixView<Real> factor, MatrixView<Real> b) {
+    if (b.empty()) return;
+    const ThreadedBlas threaded(this->threads());
+    trsm(CblasRight, CblasTrans, factor, b);
+}
+
+template <class Real>
+void HostBackend<Real>::eigen(MatrixView<Real> k, MatrixView<Real> values, bool vectors) {
+    const Index n = k.rows();
+    if (n == 0) return;
+    // LAPACK's documented minima, plus a block of the tridiagonal reduction. Its own query answers in `Real`, which float rounds.
+    const Index work_size = std::max(vectors ? 1 + 6 * n + 2 * n * n : 1, n * 66);
+    const Index integer_work_size = vectors ? 3 + 5 * n : 1;
+    if (work_size > std::numeric_limits<lapack_int>::max())
+        throw Error(ErrorCode::invalid_argument, "the eigendecomposition of a matrix of side " + std::to_string(n) +
+                                                     " needs more workspace than this LAPACK can address (sides up to 32766)");
+    const auto release = [this](Real* p) { this->release(p); };
+    const std::unique_ptr<Real[], decltype(release)> work(this->allocate(work_size + n), release);
+    std::vector<lapack_int> integer_work(static_cast<std::size_t>(integer_work_size));
+    Real* const w = work.get() + work_size;
+
+    const ThreadedBlas threaded(this->threads());
+    const int info = syevd(vectors ? 'V' : 'N', blas_int(n), k.data(), blas_int(k.stride()), w, work.get(),
+                           static_cast<lapack_int>(work_size), integer_work.data(), static_cast<lapack_int>(integer_work_size));
+    check_arguments("syevd", info);
+    if (info > 0)
+        throw Error(ErrorCode::device_failure, "the eigenvalue iteration did not converge for a matrix of side " + std::to_string(n));
+    for (Index i = 0; i < n; ++i) *row_of(values, i) = w[i];
+}
 
 template class HostBackend<float>;
 template class HostBackend<double>;

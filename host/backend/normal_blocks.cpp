@@ -43,8 +43,7 @@ void fill_baseline(NormalStream stream, std::uint64_t first, Index count, float*
 __attribute__((target("avx2"))) void fill_avx2(NormalStream stream, std::uint64_t first, Index count, float* out) {
     fill(stream, first, count, out);
 }
-__attribute__((target("avx512f,avx512dq,avx512vl,prefer-vector-width=512"))) void fill_avx512(NormalStream stream, std::uint64_t first,
-                                                                                              Index count, float* out) {
+__attribute__((target("avx512f,avx512dq,avx512vl"))) void fill_avx512(NormalStream stream, std::uint64_t first, Index count, float* out) {
     fill(stream, first, count, out);
 }
 #endif

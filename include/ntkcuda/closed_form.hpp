@@ -12,33 +12,40 @@
 #include <ntkcuda/backend.hpp>
 #include <ntkcuda/matrix.hpp>
 
-#include <optional>
+#include <vector>
 
 namespace ntk {
 
 /// Facts about K + lambda I that every report carries.
 struct SystemReport {
-    double log_determinant = 0;
-    double condition = 0;           ///< see condition_is_estimate
-    bool condition_is_estimate = true;  ///< Cholesky: 1-norm estimate (Higham); eigen: lambda_max / lambda_min
+    double log_determinant = 0;  ///< -infinity where an eigenvalue is zero to rounding (GradientFlow only)
+    double condition = 0;        ///< see condition_is_estimate; infinity where an eigenvalue is zero to rounding (GradientFlow only)
+    /// Cholesky: estimate of the 1-norm condition number, a lower bound that is rarely below a third of it (Higham & Tisseur 2000);
+    /// eigendecomposition: lambda_max / lambda_min.
+    bool condition_is_estimate = true;
 };
 
-/// A factorised system. Cholesky: n^3 / 3 flops once, 2 n^2 a right-hand side.
+/// A factorised system. Cholesky: n^3 / 3 flops once, 2 n^2 a right-hand side; no second n x n matrix.
 template <class Real>
 class KernelSystem {
 public:
     /// Takes the kernel (n x n, symmetric, both triangles set) and factorises K + ridge I in place.
-    /// Throws Error(not_positive_definite) with the failing pivot, an estimate of the smallest eigenvalue and what to try
-    /// (a ridge, fewer duplicates, float64), and Error(invalid_argument) for a negative or non-finite ridge or a non-finite kernel.
+    /// Throws Error(not_positive_definite) with the failing pivot, the smallest eigenvalue (n <= 4000; beyond, an upper bound of it from
+    /// the failing pivot) and what to try: a ridge of a size that helps, removing a pair of equal samples by number, float64.
     /// A system so ill-conditioned that no digit of the answer can be trusted (condition * epsilon >= 1) is refused likewise.
+    /// Throws Error(shape_mismatch) for a kernel that is not square or has no samples, and Error(invalid_argument) for a negative or
+    /// non-finite ridge or a non-finite kernel.
     KernelSystem(Matrix<Real> kernel, double ridge);
 
     [[nodiscard]] const SystemReport& report() const { return report_; }
-    /// K^{-1} y for y (n x targets).
+    /// (K + ridge I)^{-1} y for y (n x targets).
     [[nodiscard]] Matrix<Real> solve(const Matrix<Real>& y) const;
-    /// k(x)^T K^{-1} y for the cross kernel (tests x n).
+    /// k(x)^T (K + ridge I)^{-1} y for the cross kernel (tests x n).
     [[nodiscard]] Matrix<Real> predict(const Matrix<Real>& cross, const Matrix<Real>& y) const;
-    /// Posterior variance (tests x 1) from the cross kernel and the tests' own diagonal (tests x 1).
+    /// Posterior variance (tests x 1) from the cross kernel and the tests' own diagonal (tests x 1). Takes a copy of the cross kernel.
+    /// A variance that is zero comes out as its rounding error, of either sign: negative values are returned as they are, for the
+    /// caller to report. One below -n epsilon condition k(x, x), which no rounding explains, throws Error(not_positive_definite): the
+    /// three kernels do not belong together.
     [[nodiscard]] Matrix<Real> posterior_variance(const Matrix<Real>& cross, const Matrix<Real>& test_diagonal) const;
 
 private:
@@ -46,19 +53,25 @@ private:
     SystemReport report_;
 };
 
-/// Gradient flow to time t > 0 (infinity is K^{-1} y) by the eigendecomposition of K; needs no positive definiteness beyond rounding:
-/// (1 - exp(-t lambda)) / lambda is t where lambda is 0.  About 9 n^3 flops.
+/// Gradient flow to any time t > 0, infinity included, by the eigendecomposition of K: about 9 n^3 flops once, 4 n^2 a target and time.
+/// K need be positive definite only to rounding: (1 - exp(-t lambda)) / lambda is t where lambda is 0.
 template <class Real>
 class GradientFlow {
 public:
-    /// Throws as KernelSystem for a non-finite kernel; for an eigenvalue below -n epsilon lambda_max Error(not_positive_definite).
+    /// Throws as KernelSystem for the shape and a non-finite kernel; for an eigenvalue below -n epsilon lambda_max
+    /// Error(not_positive_definite).
     explicit GradientFlow(Matrix<Real> kernel);
+
     [[nodiscard]] const SystemReport& report() const { return report_; }
+    /// f_t at the tests from the cross kernel (tests x n) and y (n x targets). Throws Error(invalid_argument) unless time > 0, and
+    /// Error(not_positive_definite) when the answer hangs on eigenvalues that rounding has made up: some lambda <= n epsilon lambda_max
+    /// while time * n epsilon lambda_max > 1.
     [[nodiscard]] Matrix<Real> predict(const Matrix<Real>& cross, const Matrix<Real>& y, double time) const;
 
 private:
-    Matrix<Real> vectors_;
-    HostMatrix<Real> values_;
+    Matrix<Real> vectors_;        ///< row i: the eigenvector of values_[i]
+    std::vector<double> values_;  ///< ascending
+    double resolution_ = 0;       ///< n epsilon lambda_max: what rounding does to an eigenvalue
     SystemReport report_;
 };
 

@@ -43,11 +43,11 @@ cusolverStatus_t queue(const char* name, cusolverDnHandle_t handle, std::vector<
     if (work.device_bytes < needed || work.host_bytes < host_work || !sound(operands)) return CUSOLVER_STATUS_INVALID_VALUE;
     if (!on_device(work.device, needed) || !on_device(work.info, sizeof(int)))
         fault("the work space or the info is not device memory", work.device);
-    std::memset(work.host, 0xFF, host_work);
     enqueue_call(handle->stream, std::move(operands), [=] {
         touch(work.info, sizeof(int), true);
         touch(work.device, needed, true);
         std::memset(work.device, 0xFF, needed);
+        std::memset(work.host, 0xFF, host_work);
         *work.info = call();
     });
     return CUSOLVER_STATUS_SUCCESS;

@@ -1,0 +1,288 @@
+#include <ntkcuda/closed_form.hpp>
+
+#include <fmt/format.h>
+#include <lapacke.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <optional>
+
+namespace ntk {
+namespace {
+
+/// Up to here a refused system is worth its whole spectrum (4/3 n^3 flops).
+constexpr Index eigenvalues_up_to = 4000;
+/// Rows of a kernel that come to the host at a time when a refusal looks for equal samples.
+constexpr Index panel_rows = 256;
+
+template <class Real>
+constexpr double epsilon = std::numeric_limits<Real>::epsilon();
+
+template <class Real>
+Matrix<Real> copy_of(ConstMatrixView<Real> x, const std::shared_ptr<Backend<Real>>& backend) {
+    Matrix<Real> result(backend, x.rows(), x.cols());
+    backend->copy(x, result.view());
+    return result;
+}
+
+template <class Real>
+HostMatrix<Real> diagonal_of(const Matrix<Real>& x) {
+    Matrix<Real> diagonal(x.backend(), x.rows(), 1);
+    x.backend()->diagonal(x.view(), diagonal.view());
+    return download(diagonal);
+}
+
+void require_shape(const char* what, Index rows, Index cols, Index expected_rows, Index expected_cols) {
+    if (rows != expected_rows || cols != expected_cols)
+        throw Error(ErrorCode::shape_mismatch,
+                    fmt::format("closed form: {} is {} x {}, expected {} x {}", what, rows, cols, expected_rows, expected_cols));
+}
+
+/// The norms of a kernel that can be worked with; throws for one that cannot.
+template <class Real>
+Norms checked_norms(const Matrix<Real>& kernel) {
+    if (kernel.rows() != kernel.cols() || kernel.rows() == 0)
+        throw Error(ErrorCode::shape_mismatch, fmt::format("closed form: the kernel is {} x {}, expected square with at least one sample",
+                                                           kernel.rows(), kernel.cols()));
+    const Norms norms = kernel.backend()->norms(kernel.view());
+    if (!norms.finite) throw Error(ErrorCode::invalid_argument, "closed form: the kernel has entries that are not finite");
+    return norms;
+}
+
+/// Estimate of the 1-norm of the inverse: Hager's iteration in Higham's form (LAPACK xLACN2), a handful of solves with the factor.
+int lacn2(lapack_int n, double* v, double* x, lapack_int* sign, double* estimate, lapack_int* kase, lapack_int* save) {
+    return LAPACKE_dlacn2_work(n, v, x, sign, estimate, kase, save);
+}
+int lacn2(lapack_int n, float* v, float* x, lapack_int* sign, float* estimate, lapack_int* kase, lapack_int* save) {
+    return LAPACKE_slacn2_work(n, v, x, sign, estimate, kase, save);
+}
+template <class Real>
+double inverse_one_norm(const Matrix<Real>& factor) {
+    const Index n = factor.rows();
+    const auto& backend = factor.backend();
+    HostMatrix<Real> x(n, 1), v(n, 1);
+    Matrix<Real> on_device(backend, n, 1);
+    std::vector<lapack_int> sign(static_cast<std::size_t>(n));
+    lapack_int kase = 0, save[3] = {};
+    Real estimate = 0;
+    for (;;) {
+        lacn2(static_cast<lapack_int>(n), v.data(), x.data(), sign.data(), &estimate, &kase, save);
+        if (kase == 0) return static_cast<double>(estimate);
+        backend->upload(x.view(), on_device.view());  // the matrix is its own transpose: one product for both cases
+        backend->cholesky_solve(factor.view(), on_device.view());
+        backend->download(on_device.view(), x.view());
+    }
+}
+
+/// What a refusal knows about K + ridge I: the factor's strict upper triangle still holds K, `diagonal` is that of K.
+template <class Real>
+struct Refused {
+    Matrix<Real>& factor;
+    const HostMatrix<Real>& diagonal;
+    double ridge;
+    double one_norm;  ///< of K + ridge I
+
+    Index n() const { return factor.rows(); }
+    double rounding() const { return static_cast<double>(std::max<Index>(n(), 100)) * epsilon<Real> * one_norm; }
+
+    /// The first pair (counting from 1) whose kernel values are those of one and the same sample, to rounding.
+    std::optional<std::pair<Index, Index>> equal_samples() const {
+        for (Index first = 0; first < n(); first += panel_rows) {
+            const Index rows = std::min(panel_rows, n() - first);
+            HostMatrix<Real> panel(rows, n());
+            factor.backend()->download(ConstMatrixView<Real>(factor.view()).row_range(first, rows), panel.view());
+            for (Index i = first; i < first + rows; ++i)
+                for (Index j = i + 1; j < n(); ++j) {
+                    const Real value = panel(i - first, j), tolerance = 4 * std::numeric_limits<Real>::epsilon() * std::fabs(value);
+                    if (std::fabs(diagonal(i, 0) - value) <= tolerance && std::fabs(diagonal(j, 0) - value) <= tolerance)
+                        return {{i + 1, j + 1}};
+                }
+        }
+        return std::nullopt;
+    }
+
+    /// The smallest eigenvalue, from the restored matrix. Overwrites the factor.
+    double smallest_eigenvalue() {
+        HostMatrix<Real> k = download(factor);
+        for (Index i = 0; i < n(); ++i) {
+            k(i, i) = diagonal(i, 0) + static_cast<Real>(ridge);
+            for (Index j = i + 1; j < n(); ++j) k(j, i) = k(i, j);
+        }
+        factor.backend()->upload(k.view(), factor.view());
+        Matrix<Real> values(factor.backend(), n(), 1);
+        factor.backend()->eigen(factor.view(), values.view(), false);
+        return download(values)(0, 0);
+    }
+
+    /// With the leading block A = G G^T, the column a above pivot j and the pivot's Schur complement s = k_jj - a^T A^{-1} a, the vector
+    /// (-A^{-1} a, 1) has Rayleigh quotient s / (1 + |A^{-1} a|^2), which bounds the smallest eigenvalue from above.
+    double bound_from_pivot(Index pivot) {
+        const double own = static_cast<double>(diagonal(pivot, 0)) + ridge;
+        if (pivot == 0) return own;
+        const auto& backend = factor.backend();
+        const auto all = factor.view();
+        const Matrix<Real> a = copy_of<Real>({all.data() + pivot, pivot, 1, all.stride()}, backend);
+        Matrix<Real> solved = copy_of<Real>(a.view(), backend);
+        backend->cholesky_solve({all.data(), pivot, pivot, all.stride()}, solved.view());
+        const HostMatrix<Real> column = download(a), weights = download(solved);
+        double product = 0, squares = 0;
+        for (Index i = 0; i < pivot; ++i) {
+            product += static_cast<double>(column(i, 0)) * static_cast<double>(weights(i, 0));
+            squares += static_cast<double>(weights(i, 0)) * static_cast<double>(weights(i, 0));
+        }
+        return (own - product) / (1 + squares);
+    }
+
+    std::string advice(double smallest, const std::optional<std::pair<Index, Index>>& equal) const {
+        const double lift = std::max(0.0, -smallest) + rounding();
+        const double enough = ridge + (lift > 0 ? std::pow(10, std::ceil(std::log10(lift))) : 1);
+        std::string text = fmt::format("try a ridge of {:.1e} (--ridge)", enough);
+        if (equal) text += fmt::format(", or remove one of the equal samples {} and {}", equal->first, equal->second);
+        if (sizeof(Real) < sizeof(double)) text += ", or --precision fp64";
+        return text;
+    }
+
+    [[noreturn]] void throw_failed_pivot(Index pivot) {
+        const auto equal = equal_samples();  // before the eigenvalue routine overwrites what it reads
+        const bool by_eigenvalues = n() <= eigenvalues_up_to;
+        const double smallest = by_eigenvalues ? smallest_eigenvalue() : bound_from_pivot(pivot);
+        throw Error(
+            ErrorCode::not_positive_definite,
+            fmt::format("the kernel matrix of {} samples is not positive definite: its factorisation failed at pivot {} (sample {}, "
+                        "counting from 1); its smallest eigenvalue is {}{:.3g}, where rounding amounts to {:.1e}; {}",
+                        n(), pivot + 1, pivot + 1, by_eigenvalues ? "" : "at most (from that pivot) ", smallest, rounding(),
+                        advice(smallest, equal)));
+    }
+
+    [[noreturn]] void throw_ill_conditioned(double condition) {
+        const HostMatrix<Real> pivots = diagonal_of(factor);
+        Index smallest = 0;
+        for (Index i = 1; i < n(); ++i)
+            if (pivots(i, 0) < pivots(smallest, 0)) smallest = i;
+        throw Error(ErrorCode::not_positive_definite,
+                    fmt::format("the kernel matrix of {} samples is too ill-conditioned: its condition number is about {:.1e}, and {} "
+                                "resolves {:.1e}; its smallest pivot is {} (sample {}, counting from 1); {}",
+                                n(), condition, sizeof(Real) < sizeof(double) ? "float32" : "float64", 1 / epsilon<Real>, smallest + 1,
+                                smallest + 1, advice(0, equal_samples())));
+    }
+};
+
+}  // namespace
+
+template <class Real>
+KernelSystem<Real>::KernelSystem(Matrix<Real> kernel, double ridge) : factor_(std::move(kernel)) {
+    if (!(ridge >= 0) || !std::isfinite(ridge))
+        throw Error(ErrorCode::invalid_argument, fmt::format("the ridge must be a finite number >= 0, not {}", ridge));
+    double one_norm = checked_norms(factor_).one;
+    const auto& backend = factor_.backend();
+    const HostMatrix<Real> diagonal = diagonal_of(factor_);
+    if (ridge > 0) {
+        backend->add_to_diagonal(ridge, factor_.view());
+        one_norm = backend->norms(factor_.view()).one;
+    }
+
+    Refused<Real> refused{factor_, diagonal, ridge, one_norm};
+    const CholeskyStatus status = backend->cholesky(factor_.view());
+    if (status.failed_minor > 0) refused.throw_failed_pivot(status.failed_minor - 1);
+    report_.condition = one_norm * inverse_one_norm(factor_);
+    if (!(report_.condition * epsilon<Real> < 1)) refused.throw_ill_conditioned(report_.condition);
+    const HostMatrix<Real> pivots = diagonal_of(factor_);
+    for (Index i = 0; i < pivots.rows(); ++i) report_.log_determinant += 2 * std::log(static_cast<double>(pivots(i, 0)));
+}
+
+template <class Real>
+Matrix<Real> KernelSystem<Real>::solve(const Matrix<Real>& y) const {
+    require_shape("y", y.rows(), y.cols(), factor_.rows(), y.cols());
+    Matrix<Real> x = copy_of<Real>(y.view(), factor_.backend());
+    factor_.backend()->cholesky_solve(factor_.view(), x.view());
+    return x;
+}
+
+template <class Real>
+Matrix<Real> KernelSystem<Real>::predict(const Matrix<Real>& cross, const Matrix<Real>& y) const {
+    require_shape("the cross kernel", cross.rows(), cross.cols(), cross.rows(), factor_.rows());
+    const Matrix<Real> weights = solve(y);
+    Matrix<Real> result(factor_.backend(), cross.rows(), y.cols());
+    factor_.backend()->gemm(Transpose::no, Transpose::no, 1, cross.view(), weights.view(), 0, result.view());
+    return result;
+}
+
+template <class Real>
+Matrix<Real> KernelSystem<Real>::posterior_variance(const Matrix<Real>& cross, const Matrix<Real>& test_diagonal) const {
+    require_shape("the cross kernel", cross.rows(), cross.cols(), cross.rows(), factor_.rows());
+    require_shape("the tests' diagonal", test_diagonal.rows(), test_diagonal.cols(), cross.rows(), 1);
+    const auto& backend = factor_.backend();
+    Matrix<Real> solved = copy_of<Real>(cross.view(), backend), explained(backend, cross.rows(), 1);
+    backend->triangular_solve_rows(factor_.view(), solved.view());
+    backend->row_dots(solved.view(), solved.view(), explained.view());
+    Matrix<Real> variance = copy_of<Real>(test_diagonal.view(), backend);
+    backend->axpy(-1, explained.view(), variance.view());
+
+    const HostMatrix<Real> value = download(variance), prior = download(test_diagonal);
+    const double rounding = static_cast<double>(factor_.rows()) * epsilon<Real> * report_.condition;
+    for (Index i = 0; i < value.rows(); ++i)
+        if (!(value(i, 0) >= -rounding * prior(i, 0)))
+            throw Error(ErrorCode::not_positive_definite,
+                        fmt::format("the posterior variance at test {} (counting from 1) is {:.3g} of a prior variance of {:.3g}, which "
+                                    "rounding cannot explain: the kernel, the cross kernel and the tests' diagonal do not belong together",
+                                    i + 1, value(i, 0), prior(i, 0)));
+    return variance;
+}
+
+template <class Real>
+GradientFlow<Real>::GradientFlow(Matrix<Real> kernel) : vectors_(std::move(kernel)) {
+    checked_norms(vectors_);
+    const Index n = vectors_.rows();
+    Matrix<Real> values(vectors_.backend(), n, 1);
+    vectors_.backend()->eigen(vectors_.view(), values.view(), true);
+    const HostMatrix<Real> on_host = download(values);
+    values_.assign(on_host.data(), on_host.data() + n);
+
+    const double smallest = values_.front(), largest = values_.back();
+    resolution_ = static_cast<double>(n) * epsilon<Real> * std::max(largest, -smallest);
+    if (smallest < -resolution_)
+        throw Error(ErrorCode::not_positive_definite,
+                    fmt::format("the kernel matrix of {} samples is not positive semidefinite: its smallest eigenvalue is {:.3g}, where "
+                                "rounding amounts to {:.1e}",
+                                n, smallest, resolution_));
+    report_.condition_is_estimate = false;
+    report_.condition = smallest > 0 ? largest / smallest : std::numeric_limits<double>::infinity();
+    for (const double lambda : values_) report_.log_determinant += lambda > 0 ? std::log(lambda) : -std::numeric_limits<double>::infinity();
+}
+
+template <class Real>
+Matrix<Real> GradientFlow<Real>::predict(const Matrix<Real>& cross, const Matrix<Real>& y, double time) const {
+    const Index n = vectors_.rows();
+    require_shape("the cross kernel", cross.rows(), cross.cols(), cross.rows(), n);
+    require_shape("y", y.rows(), y.cols(), n, y.cols());
+    if (!(time > 0)) throw Error(ErrorCode::invalid_argument, fmt::format("the time must be > 0, not {}", time));
+    if (values_.front() <= resolution_ && !(time * resolution_ <= 1))
+        throw Error(
+            ErrorCode::not_positive_definite,
+            fmt::format("gradient flow to time {:.3g} hangs on eigenvalues of the kernel that rounding has made up: the smallest is "
+                        "{:.3g}, rounding amounts to {:.1e}; try a time up to {:.1e}, or remove equal samples{}",
+                        time, values_.front(), resolution_, 1 / resolution_, sizeof(Real) < sizeof(double) ? ", or --precision fp64" : ""));
+
+    const auto& backend = vectors_.backend();
+    Matrix<Real> modes(backend, n, y.cols()), weights(backend, n, y.cols()), result(backend, cross.rows(), y.cols());
+    backend->gemm(Transpose::no, Transpose::no, 1, vectors_.view(), y.view(), 0, modes.view());
+    HostMatrix<Real> mode = download(modes);
+    for (Index i = 0; i < n; ++i) {
+        const double lambda = values_[static_cast<std::size_t>(i)];
+        const double gain = lambda == 0 ? time : -std::expm1(-time * lambda) / lambda;
+        for (Index j = 0; j < mode.cols(); ++j) mode(i, j) = static_cast<Real>(gain * mode(i, j));
+    }
+    backend->upload(mode.view(), modes.view());
+    backend->gemm(Transpose::yes, Transpose::no, 1, vectors_.view(), modes.view(), 0, weights.view());
+    backend->gemm(Transpose::no, Transpose::no, 1, cross.view(), weights.view(), 0, result.view());
+    backend->synchronize();  // `mode` must outlive its copy
+    return result;
+}
+
+template class KernelSystem<float>;
+template class KernelSystem<double>;
+template class GradientFlow<float>;
+template class GradientFlow<double>;
+
+}  // namespace ntk

@@ -1,0 +1,166 @@
+// Mistakes that the emulated device must catch, so that their absence elsewhere means something.
+
+#include "cuda/context.hpp"
+#include "cuda/device_matrix.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <vector>
+
+namespace ntk::cuda {
+namespace {
+
+constexpr int caught = 86;
+const LaunchShape small{dim3(1), dim3(64)};
+
+__global__ void add_one_kernel(double* x, int count) {
+    const int i = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
+    if (i < count) x[i] += 1;
+}
+__global__ void set_kernel(double* x) { x[threadIdx.x] = 7; }
+__global__ void read_matrix_kernel(DeviceMatrix<const double>) {}
+__global__ void divergent_kernel(double* x) {
+    if (threadIdx.x % 2) {
+        x[0] = 1;
+        __syncthreads();
+    } else {
+        __syncthreads();
+    }
+}
+/// The second warp never comes to the shuffle's partner: half of its lanes are at the barrier.
+__global__ void stuck_kernel(double* x) {
+    if (threadIdx.x < 40) {
+        x[0] = __shfl_xor_sync(~0U, 1.0, 1);
+    } else {
+        __syncthreads();
+    }
+}
+__global__ void shift_without_barrier_kernel(double* x) {
+    __shared__ double tile[64];
+    tile[threadIdx.x] = x[threadIdx.x];
+    x[threadIdx.x] = tile[(threadIdx.x + 1) % 64] + tile[(threadIdx.x + 63) % 64];
+}
+
+class Detectors : public ::testing::Test {
+protected:
+    double* x() const { return memory.as<double>(); }
+    std::vector<double> fetch() {
+        std::vector<double> values(64);
+        check(cudaMemcpyAsync(values.data(), x(), 64 * sizeof(double), cudaMemcpyDeviceToHost, context.stream()), "cudaMemcpyAsync");
+        context.synchronize();
+        return values;
+    }
+    void store(const std::vector<double>& values) {
+        check(cudaMemcpyAsync(x(), values.data(), values.size() * sizeof(double), cudaMemcpyHostToDevice, context.stream()),
+              "cudaMemcpyAsync");
+        context.synchronize();
+    }
+
+    Context context{0};
+    Buffer memory{context, 64 * sizeof(double)};
+};
+using DetectorsDeathTest = Detectors;
+
+TEST_F(DetectorsDeathTest, HostReadsDeviceMemory) {
+    EXPECT_EXIT(std::printf("%g", *static_cast<volatile double*>(x())), ::testing::ExitedWithCode(caught),
+                "the host touched device memory");
+}
+
+TEST_F(DetectorsDeathTest, FreedArgument) {
+    double* gone = static_cast<double*>(context.allocate(8));
+    context.release(gone);
+    context.synchronize();
+    EXPECT_EXIT(context.launch("add_one", small, add_one_kernel, gone, 1), ::testing::ExitedWithCode(caught), "no device memory");
+}
+
+TEST_F(DetectorsDeathTest, FreedBeforeUse) {
+    double* gone = static_cast<double*>(context.allocate(8));
+    const auto use_after_free = [&] {
+        context.release(gone);
+        context.launch("add_one", small, add_one_kernel, gone, 1);
+        context.synchronize();
+    };
+    EXPECT_EXIT(use_after_free(), ::testing::ExitedWithCode(caught), "freed or never allocated");
+}
+
+TEST_F(DetectorsDeathTest, HostPointerArgument) {
+    double host = 0;
+    EXPECT_EXIT(context.launch("add_one", small, add_one_kernel, &host, 1), ::testing::ExitedWithCode(caught), "no device memory");
+}
+
+TEST_F(DetectorsDeathTest, MatrixLargerThanItsMemory) {
+    const ConstMatrixView<double> too_large(x(), 8, 9);
+    EXPECT_EXIT(context.launch("read", small, read_matrix_kernel, too_large), ::testing::ExitedWithCode(caught), "reaches outside");
+}
+
+TEST_F(DetectorsDeathTest, DefaultStream) {
+    EXPECT_EXIT(launch("add_one", nullptr, small, add_one_kernel, x(), 1), ::testing::ExitedWithCode(caught), "default stream");
+}
+
+TEST_F(DetectorsDeathTest, BarriersAtDifferentPlaces) {
+    const auto run = [&] {
+        context.launch("divergent", small, divergent_kernel, x());
+        context.synchronize();
+    };
+    EXPECT_EXIT(run(), ::testing::ExitedWithCode(caught), "different __syncthreads");
+}
+
+TEST_F(DetectorsDeathTest, ThreadsThatNeverMeet) {
+    const auto run = [&] {
+        context.launch("stuck", small, stuck_kernel, x());
+        context.synchronize();
+    };
+    EXPECT_EXIT(run(), ::testing::ExitedWithCode(caught), "never come");
+}
+
+TEST_F(DetectorsDeathTest, WriteBehindTheEnd) {
+    const auto write_64_of_63 = [&] {
+        const Buffer odd(context, 63 * sizeof(double));
+        context.launch("set", small, set_kernel, odd.as<double>());
+    };
+    EXPECT_EXIT((write_64_of_63(), context.synchronize()), ::testing::ExitedWithCode(caught), "past the end");
+}
+
+TEST_F(Detectors, UnsetMemoryIsNotANumber) {
+    for (const double value : fetch()) EXPECT_TRUE(std::isnan(value));
+}
+
+TEST_F(Detectors, MissingBarrierGivesOtherNumbers) {
+    std::vector<double> values(64);
+    for (int i = 0; i < 64; ++i) values[i] = i;
+    store(values);
+    context.launch("shift", small, shift_without_barrier_kernel, x());
+    EXPECT_NE(fetch()[5], 4 + 6);
+}
+
+TEST_F(Detectors, ReadingBeforeWaitingGivesTheOldNumber) {
+    if (emulated::settings.eager) GTEST_SKIP() << "eager streams wait by themselves";
+    store(std::vector<double>(64, 1.0));
+    double early = 0;
+    check(cudaMemcpyAsync(&early, x(), sizeof early, cudaMemcpyDeviceToHost, context.stream()), "cudaMemcpyAsync");
+    EXPECT_EQ(early, 0);
+    context.synchronize();
+    EXPECT_EQ(early, 1);
+}
+
+TEST_F(Detectors, ShapesThatNoDeviceTakes) {
+    for (const LaunchShape& shape :
+         {LaunchShape{dim3(1), dim3(2048)}, LaunchShape{dim3(1, 70000), dim3(1)}, LaunchShape{dim3(0), dim3(32)}})
+        EXPECT_THROW(context.launch("add_one", shape, add_one_kernel, x(), 1), Error);
+}
+
+TEST_F(Detectors, CopiesThatLeaveTheirMemory) {
+    double host[65] = {};
+    EXPECT_EQ(cudaMemcpyAsync(x(), host, sizeof host, cudaMemcpyHostToDevice, context.stream()), cudaErrorInvalidValue);
+    EXPECT_EQ(cudaMemcpyAsync(host, x(), 8, cudaMemcpyHostToDevice, context.stream()), cudaErrorInvalidValue);
+}
+
+TEST_F(Detectors, MatricesThatCublasRefuses) {
+    const double one = 1;
+    EXPECT_EQ(cublasDgemm_64(context.blas(), CUBLAS_OP_N, CUBLAS_OP_N, 4, 4, 4, &one, x(), 3, x(), 4, &one, x(), 4),
+              CUBLAS_STATUS_INVALID_VALUE);
+}
+
+}  // namespace
+}  // namespace ntk::cuda

@@ -1,0 +1,156 @@
+// Kernel matrices over several tiles and into views with gaps. All numbers are small integers, so every order of work gives the same sums.
+
+#include "cuda/cuda_backend.hpp"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <tuple>
+
+namespace ntk {
+namespace {
+
+template <class Real>
+HostMatrix<Real> integers(Index rows, Index cols, int seed) {
+    HostMatrix<Real> x(rows, cols);
+    for (Index i = 0; i < rows; ++i)
+        for (Index j = 0; j < cols; ++j) x(i, j) = static_cast<Real>((i * 7 + j * 3 + i * j + seed) % 9 - 4);
+    return x;
+}
+
+template <class Real>
+Real row_product(const HostMatrix<Real>& a, Index i, const HostMatrix<Real>& b, Index j) {
+    Real sum = 0;
+    for (Index k = 0; k < a.cols(); ++k) sum += a(i, k) * b(j, k);
+    return sum;
+}
+
+/// A backend with tiles of 5 rows, and matrices on it.
+template <class Real>
+class Tiling : public ::testing::Test {
+protected:
+    Matrix<Real> on_device(const HostMatrix<Real>& host) {
+        Matrix<Real> device(backend, host.rows(), host.cols());
+        backend->upload(host.view(), device.view());
+        backend->synchronize();
+        return device;
+    }
+    /// theta starts as integers; the result must be theta + term(i, j), untouched above the diagonal if only the lower part is asked for.
+    template <class Term>
+    void expect_sum(const HostMatrix<Real>& before, const Matrix<Real>& after, Triangle triangle, Term term) {
+        const HostMatrix<Real> result = download(after);
+        for (Index i = 0; i < before.rows(); ++i)
+            for (Index j = 0; j < before.cols(); ++j) {
+                const bool untouched = triangle == Triangle::lower && j > i;
+                ASSERT_EQ(result(i, j), before(i, j) + (untouched ? 0 : term(i, j))) << i << ", " << j;
+            }
+    }
+
+    std::shared_ptr<Backend<Real>> backend = std::make_shared<cuda::CudaBackend<Real>>(0, cuda::Tiling{.gram = 5});
+};
+
+using Reals = ::testing::Types<float, double>;
+TYPED_TEST_SUITE(Tiling, Reals);
+
+TYPED_TEST(Tiling, AccumulateGram) {
+    using Real = TypeParam;
+    for (const Index n : {1, 5, 12}) {
+        const auto j = integers<Real>(n, 7, 1), before = integers<Real>(n, n, 2);
+        for (const Triangle triangle : {Triangle::lower, Triangle::full}) {
+            Matrix<Real> theta = this->on_device(before);
+            const Matrix<Real> left = this->on_device(j);
+            this->backend->accumulate_gram(theta.view(), left.view(), left.view(), 2, triangle);
+            this->expect_sum(before, theta, triangle, [&](Index r, Index c) { return 2 * row_product(j, r, j, c); });
+        }
+    }
+}
+
+TYPED_TEST(Tiling, LayerGram) {
+    using Real = TypeParam;
+    constexpr Real scale = 2, shift = 3;
+    for (const auto& [n1, n2, outputs] : {std::tuple{13, 11, 1}, std::tuple{7, 9, 3}, std::tuple{3, 2, 8}}) {
+        const auto a1 = integers<Real>(n1, 6, 1), a2 = integers<Real>(n2, 6, 2);
+        const auto d1 = integers<Real>(n1 * outputs, 4, 3), d2 = integers<Real>(n2 * outputs, 4, 4),
+                   before = integers<Real>(n1 * outputs, n2 * outputs, 5);
+        const auto term = [&, r = outputs](Index i, Index j) {
+            return (scale * row_product(a1, i / r, a2, j / r) + shift) * row_product(d1, i, d2, j);
+        };
+        Matrix<Real> theta = this->on_device(before);
+        this->backend->accumulate_layer_gram(theta.view(), this->on_device(a1).view(), this->on_device(a2).view(),
+                                             this->on_device(d1).view(), this->on_device(d2).view(), scale, shift, Triangle::full);
+        this->expect_sum(before, theta, Triangle::full, term);
+    }
+}
+
+TYPED_TEST(Tiling, LowerLayerGram) {
+    using Real = TypeParam;
+    constexpr Real scale = 2, shift = 3;
+    for (const auto& [n, outputs] : {std::pair{13, 1}, std::pair{7, 2}, std::pair{3, 7}}) {
+        const auto a = integers<Real>(n, 6, 1), d = integers<Real>(n * outputs, 4, 3), before = integers<Real>(n * outputs, n * outputs, 5);
+        const auto term = [&, r = outputs](Index i, Index j) {
+            return (scale * row_product(a, i / r, a, j / r) + shift) * row_product(d, i, d, j);
+        };
+        Matrix<Real> theta = this->on_device(before);
+        const Matrix<Real> samples = this->on_device(a), deltas = this->on_device(d);
+        this->backend->accumulate_layer_gram(theta.view(), samples.view(), samples.view(), deltas.view(), deltas.view(), scale, shift,
+                                             Triangle::lower);
+        this->expect_sum(before, theta, Triangle::lower, term);
+    }
+}
+
+TYPED_TEST(Tiling, OutputLayerGram) {
+    using Real = TypeParam;
+    constexpr Real scale = 2, shift = 3;
+    for (const auto& [n, outputs] : {std::pair{13, 1}, std::pair{7, 2}, std::pair{3, 7}})
+        for (const Triangle triangle : {Triangle::lower, Triangle::full}) {
+            const auto a = integers<Real>(n, 6, 1), before = integers<Real>(n * outputs, n * outputs, 5);
+            const auto term = [&, r = outputs](Index i, Index j) {
+                return i % r == j % r ? scale * row_product(a, i / r, a, j / r) + shift : Real{0};
+            };
+            Matrix<Real> theta = this->on_device(before);
+            const Matrix<Real> samples = this->on_device(a);
+            this->backend->accumulate_layer_gram(theta.view(), samples.view(), samples.view(), {}, {}, scale, shift, triangle);
+            this->expect_sum(before, theta, triangle, term);
+        }
+}
+
+/// A second, smaller layer after a large one uses the same work space.
+TYPED_TEST(Tiling, WorkSpaceIsKept) {
+    using Real = TypeParam;
+    const auto a = integers<Real>(12, 6, 1), d = integers<Real>(12, 4, 3);
+    const Matrix<Real> samples = this->on_device(a), deltas = this->on_device(d);
+    Matrix<Real> theta = this->on_device(HostMatrix<Real>(12, 12));
+    const auto accumulate = [&](Index count) {
+        this->backend->accumulate_layer_gram(MatrixView<Real>(theta.view().data(), count, count, 12), samples.view().row_range(0, count),
+                                             samples.view().row_range(0, count), deltas.view().row_range(0, count),
+                                             deltas.view().row_range(0, count), 1, 0, Triangle::lower);
+    };
+    accumulate(12);
+    this->backend->synchronize();
+    const std::size_t objects = emulated::live_objects();
+    accumulate(3);
+    accumulate(12);
+    this->backend->synchronize();
+    EXPECT_EQ(emulated::live_objects(), objects);
+}
+
+TYPED_TEST(Tiling, ViewsWithGaps) {
+    using Real = TypeParam;
+    const auto whole = integers<Real>(6, 8, 1);
+    Matrix<Real> device = this->on_device(whole), copied = this->on_device(HostMatrix<Real>(6, 5));
+    const MatrixView<Real> part(device.view().data() + 2, 6, 5, 8);
+    this->backend->copy(part, copied.view());
+    this->backend->scale(3, part);
+    const auto result = download(device), copy = download(copied);
+    for (Index i = 0; i < 6; ++i)
+        for (Index j = 0; j < 8; ++j) {
+            const bool inside = j >= 2 && j < 7;
+            EXPECT_EQ(result(i, j), whole(i, j) * (inside ? 3 : 1));
+            if (inside) {
+                EXPECT_EQ(copy(i, j - 2), whole(i, j));
+            }
+        }
+}
+
+}  // namespace
+}  // namespace ntk
