@@ -13,22 +13,6 @@
 namespace ntk {
 namespace {
 
-LimitProblem problem_of(const Architecture& architecture, InfiniteKernel kernel) {
-    LimitProblem problem;
-    problem.activation = architecture.activation;
-    problem.tangent = kernel == InfiniteKernel::ntk;
-    problem.constants.weight_variance = formulas::exact_product(architecture.weight_std, architecture.weight_std);
-    if (architecture.biases != Biases::none)
-        problem.constants.bias_variance = formulas::exact_product(architecture.bias_std, architecture.bias_std);
-    const bool standard = architecture.parametrization == Parametrization::standard;
-    if (architecture.biases == Biases::trained)
-        problem.constants.bias_gradient = standard ? formulas::DoubleDouble{1, 0} : problem.constants.bias_variance;
-    for (Index l = 1; l <= architecture.depth(); ++l)
-        problem.gains.push_back(standard ? formulas::DoubleDouble{static_cast<double>(architecture.width(l - 1)), 0}
-                                         : problem.constants.weight_variance);
-    return problem;
-}
-
 /// Exponent of the power of two that a row is divided by: its largest |element| becomes 1 to 2.
 template <class Real>
 int row_exponent(const Real* x, Index count) {
@@ -119,7 +103,7 @@ void HostInfiniteWidth<Real>::infinite_width_kernel(const Architecture& architec
                                                     ConstMatrixView<Real> x2, Triangle triangle, MatrixView<Real> out) {
     if (out.empty()) return;
     blas_int(x1.cols());
-    const LimitProblem problem = problem_of(architecture, kernel);
+    const LimitProblem problem = limit_problem(architecture, kernel);
     const ScaledRows rows(x1, this->threads()), cols(x2, this->threads());
     const Index side = tile_side(out.rows(), out.cols());
     const std::vector<Tile> tiles = triangle_tiles(out.rows(), out.cols(), side, triangle);
@@ -150,7 +134,7 @@ void HostInfiniteWidth<Real>::infinite_width_kernel(const Architecture& architec
 template <class Real>
 void HostInfiniteWidth<Real>::infinite_width_diagonal(const Architecture& architecture, InfiniteKernel kernel, ConstMatrixView<Real> x,
                                                       MatrixView<Real> out) {
-    const LimitProblem problem = problem_of(architecture, kernel);
+    const LimitProblem problem = limit_problem(architecture, kernel);
     const ScaledRows rows(x, this->threads());
 #pragma omp parallel for num_threads(this->threads()) schedule(static) if (x.rows() > 64)
     for (Index i = 0; i < x.rows(); ++i) *row_of(out, i) = static_cast<Real>(limit_diagonal(problem, rows.mean_square(i), rows.zero(i)));

@@ -2,20 +2,13 @@
 
 // The infinite-width recursion over one tile of pairs, compiled for several instruction sets (the same bits from each).
 
-#include <ntkcuda/formulas/limit_recursion.hpp>
+#include "limit_problem.hpp"
+
 #include <ntkcuda/matrix.hpp>
 
 #include <vector>
 
 namespace ntk {
-
-/// The recursion to run.
-struct LimitProblem {
-    Activation activation;
-    formulas::LimitConstants constants;
-    std::vector<formulas::DoubleDouble> gains;  ///< of layer 1 .. L
-    bool tangent = false;                       ///< NTK, else NNGP
-};
 
 /// Samples as the recursion takes them: rows divided by a power of two, so that no square over- or underflows.
 struct LimitSamples {

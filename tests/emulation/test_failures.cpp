@@ -2,6 +2,8 @@
 
 #include "cuda/cuda_backend.hpp"
 
+#include <ntkcuda/closed_form.hpp>
+#include <ntkcuda/gram.hpp>
 #include <ntkcuda/infinite_width.hpp>
 #include <ntkcuda/network.hpp>
 
@@ -132,6 +134,46 @@ std::vector<Operation> network_operations() {
     };
 }
 
+std::vector<Operation> limit_operations() {
+    Architecture deep;
+    deep.inputs = 9;
+    deep.hidden = {4, 4};
+    return {
+        in_place("infinite_width_kernel",
+                 [=](auto& d, auto x, auto y) { d.infinite_width_kernel(deep, InfiniteKernel::ntk, y, y, Triangle::full, x); }),
+        in_place("infinite_width_diagonal",
+                 [=](auto& d, auto x, auto y) {
+                     d.infinite_width_diagonal(deep, InfiniteKernel::ntk, y, MatrixView<double>(x.data(), 9, 1, 9));
+                 }),
+    };
+}
+
+/// Whole runs over the public interface.
+std::vector<Operation> runs() {
+    Architecture architecture;
+    architecture.inputs = 4;
+    architecture.hidden = {6, 5};
+    architecture.outputs = 2;
+    const auto kernel = [=](const Device& d) {
+        const Matrix<double> x = upload(d, numbers(7, 4, 5));
+        return empirical_ntk(draw_network(d, architecture, 3), x.view());
+    };
+    return {
+        {"empirical NTK", [=](const Device& d) { return values(kernel(d)); }},
+        {"Jacobian",
+         [=](const Device& d) {
+             const Matrix<double> x = upload(d, numbers(3, 4, 5));
+             return values(jacobian(draw_network(d, architecture, 3), x.view()));
+         }},
+        {"closed form",
+         [=](const Device& d) {
+             const KernelSystem<double> system(kernel(d), 0.5);
+             const Matrix<double> targets = upload(d, numbers(7, 2, 6)), cross = upload(d, numbers(3, 7, 7));
+             return values(system.predict(cross, targets));
+         }},
+    };
+}
+
 std::vector<Operation> solver_operations() {
     const auto factorised = [](const Device& d) {
         Matrix<double> k = upload(d, positive_definite(9));
@@ -164,7 +206,7 @@ std::vector<Operation> solver_operations() {
     };
 }
 
-Device new_device() { return std::make_shared<cuda::CudaBackend<double>>(0, cuda::Tiling{.gram = 4}); }
+Device new_device() { return std::make_shared<cuda::CudaBackend<double>>(0, cuda::Tiling{.gram = 4, .limit = 4, .limit_layers = 2}); }
 
 /// The result with the k-th call failing; nothing if an Error came out.
 std::optional<Result> run_failing(const std::function<Result()>& work, long k, bool& reached) {
@@ -227,6 +269,8 @@ std::string name_of(const ::testing::TestParamInfo<Operation>& info) {
 }
 INSTANTIATE_TEST_SUITE_P(Arithmetic, Failures, ::testing::ValuesIn(arithmetic_operations()), name_of);
 INSTANTIATE_TEST_SUITE_P(Network, Failures, ::testing::ValuesIn(network_operations()), name_of);
+INSTANTIATE_TEST_SUITE_P(Runs, Failures, ::testing::ValuesIn(runs()), name_of);
+INSTANTIATE_TEST_SUITE_P(Limit, Failures, ::testing::ValuesIn(limit_operations()), name_of);
 INSTANTIATE_TEST_SUITE_P(Solver, Failures, ::testing::ValuesIn(solver_operations()), name_of);
 
 TEST(Failure, OfMakingABackend) {

@@ -2,9 +2,11 @@
 
 #include "cuda/cuda_backend.hpp"
 
+#include <ntkcuda/infinite_width.hpp>
+
 #include <gtest/gtest.h>
 
-#include <array>
+#include <limits>
 #include <tuple>
 
 namespace ntk {
@@ -112,6 +114,34 @@ TYPED_TEST(Tiling, OutputLayerGram) {
             this->backend->accumulate_layer_gram(theta.view(), samples.view(), samples.view(), {}, {}, scale, shift, triangle);
             this->expect_sum(before, theta, triangle, term);
         }
+}
+
+/// Over several tiles and several passes over the layers; the products of a tile are rounded differently in tiles of another shape.
+TYPED_TEST(Tiling, InfiniteWidth) {
+    using Real = TypeParam;
+    Architecture architecture;
+    architecture.inputs = 6;
+    architecture.hidden = {5, 5, 5, 5, 5, 5};
+    architecture.biases = Biases::trained;
+    architecture.bias_std = 0.5;
+    const HostMatrix<Real> x1 = integers<Real>(11, 6, 1), x2 = integers<Real>(7, 6, 2);
+    for (const Activation::Kind kind : {Activation::Kind::leaky_relu, Activation::Kind::erf}) {
+        architecture.activation.kind = kind;
+        const auto kernel = [&](const cuda::Tiling& tiling, bool symmetric) {
+            this->backend = std::make_shared<cuda::CudaBackend<Real>>(0, tiling);
+            const Matrix<Real> rows = this->on_device(x1), cols = this->on_device(x2);
+            return download(symmetric ? infinite_width_kernel(architecture, InfiniteKernel::ntk, rows)
+                                      : infinite_width_kernel(architecture, InfiniteKernel::ntk, rows, cols));
+        };
+        for (const bool symmetric : {true, false}) {
+            const auto whole = kernel({}, symmetric), tiles = kernel({.limit = 4}, symmetric),
+                       passes = kernel({.limit = 4, .limit_layers = 3}, symmetric);
+            for (Index e = 0; e < whole.size(); ++e) {
+                EXPECT_EQ(passes.data()[e], tiles.data()[e]);
+                EXPECT_NEAR(tiles.data()[e], whole.data()[e], 8 * std::numeric_limits<Real>::epsilon() * whole(0, 0));
+            }
+        }
+    }
 }
 
 /// A second, smaller layer after a large one uses the same work space.
