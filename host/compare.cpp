@@ -1,0 +1,322 @@
+#include <ntkcuda/compare.hpp>
+
+#include "compare_statistics.hpp"
+
+#include <ntkcuda/gram.hpp>
+#include <ntkcuda/metrics.hpp>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+namespace ntk {
+namespace {
+
+/// Every how many-th row is kept of a rows x cols kernel.
+Index sample_step(Index rows, Index cols) {
+    const Index kept = std::clamp<Index>(sampled_entries / cols, 1, rows);
+    return (rows + kept - 1) / kept;
+}
+
+/// Rows 0, step, 2 step, .. on the host, in float64.
+template <class Real>
+HostMatrix<double> sample_rows(const Matrix<Real>& kernel) {
+    const Index step = sample_step(kernel.rows(), kernel.cols()), rows = (kernel.rows() + step - 1) / step;
+    HostMatrix<Real> sample(rows, kernel.cols());
+    kernel.backend()->download({kernel.view().data(), rows, kernel.cols(), step * kernel.view().stride()}, sample.view());
+    return sample.template cast<double>();
+}
+
+double frobenius(const HostMatrix<double>& x) { return std::sqrt(std::inner_product(x.data(), x.data() + x.size(), x.data(), 0.0)); }
+
+Architecture architecture_of_cell(const CompareOptions& options, Index inputs, Index depth, Index width) {
+    Architecture architecture = options.base;
+    architecture.inputs = inputs;
+    architecture.hidden.assign(static_cast<std::size_t>(depth - 1), width);
+    return architecture;
+}
+
+/// One block of the limit, and how far a finite kernel is from it.
+template <class Real>
+class LimitBlock {
+public:
+    LimitBlock(const char* name, Matrix<Real> kernel) : name_(name), kernel_(std::move(kernel)) {
+        norms_ = kernel_.backend()->norms(kernel_.view());
+        sample_ = sample_rows(kernel_);
+        sample_norm_ = frobenius(sample_);
+        if (!norms_.finite || !(sample_norm_ > 0))
+            throw Error(ErrorCode::invalid_argument,
+                        fmt::format("compare: the infinite-width {} kernel is zero or not finite, so nothing is relative to it", name_));
+    }
+
+    [[nodiscard]] const Matrix<Real>& kernel() const { return kernel_; }
+
+    void measure(const Matrix<Real>& finite, double& relative, double& largest, std::vector<float>& sample) const {
+        const Norms difference = finite.backend()->difference_norms(finite.view(), kernel_.view());
+        if (!difference.finite)
+            throw Error(ErrorCode::device_failure, fmt::format("compare: the {} kernel of a finite network is not finite", name_));
+        relative = difference.frobenius / norms_.frobenius;
+        largest = difference.max_abs / norms_.max_abs;
+        const HostMatrix<double> rows = sample_rows(finite);
+        sample.resize(static_cast<std::size_t>(rows.size()));
+        for (Index e = 0; e < rows.size(); ++e)
+            sample[static_cast<std::size_t>(e)] = static_cast<float>((rows.data()[e] - sample_.data()[e]) / sample_norm_);
+    }
+
+private:
+    const char* name_;
+    Matrix<Real> kernel_;
+    Norms norms_;
+    HostMatrix<double> sample_;
+    double sample_norm_ = 0;
+};
+
+template <class Real>
+class Sweep {
+public:
+    Sweep(const std::shared_ptr<Backend<Real>>& backend, const Dataset& train, const Dataset& test, const CompareOptions& options)
+        : backend_(backend), test_(test), options_(options), x_(upload(backend, train.x)), x_test_(upload(backend, test.x)) {
+        if (train.has_targets()) y_ = upload(backend, train.y);
+    }
+
+    /// Makes the limit of this depth the one that networks are measured against.
+    void prepare_limit(Index depth, Index width) {
+        // Only the standard parametrization has a kernel that grows with the width.
+        const Index limit_width = options_.base.parametrization == Parametrization::standard ? width : 0;
+        if (depth == limit_depth_ && limit_width == limit_width_) return;
+        train_limit_.reset();  // before the next ones are allocated
+        test_limit_.reset();
+        const Architecture architecture = architecture_of_cell(options_, x_.cols(), depth, width);
+        test_limit_.emplace("test x train", infinite_width_kernel(architecture, InfiniteKernel::ntk, x_test_, x_));
+        train_limit_.emplace("train x train", infinite_width_kernel(architecture, InfiniteKernel::ntk, x_));
+        limit_depth_ = depth;
+        limit_width_ = limit_width;
+        if (y_.empty()) return;
+        Matrix<Real> kernel(backend_, x_.rows(), x_.rows());
+        backend_->copy(train_limit_->kernel().view(), kernel.view());
+        try {
+            limit_prediction_ = predict(std::move(kernel), test_limit_->kernel());
+        } catch (const Error& error) {
+            throw Error(error.code(), fmt::format("compare: the infinite-width kernel of depth {}: {}", depth, error.what()));
+        }
+        limit_norm_ = frobenius(limit_prediction_);
+        if (!(limit_norm_ > 0))
+            throw Error(ErrorCode::invalid_argument,
+                        fmt::format("compare: the limit of depth {} predicts zero everywhere, so no distance is relative to it", depth));
+    }
+
+    [[nodiscard]] NetworkRecord measure(Index depth, Index width, Index network) const {
+        NetworkRecord record;
+        NetworkErrors& errors = record.errors;
+        errors.depth = depth;
+        errors.width = width;
+        errors.network = network;
+        const Network<Real> drawn = draw_network(backend_, architecture_of_cell(options_, x_.cols(), depth, width), options_.seed,
+                                                 static_cast<std::uint32_t>(network));
+        // The cross kernel first: its passes are the larger ones, and the n x n kernel is not there yet.
+        const Matrix<Real> cross = empirical_ntk(drawn, x_test_.view(), x_.view());
+        test_limit_->measure(cross, errors.test_relative, errors.test_largest, record.test_sample);
+        Matrix<Real> kernel = empirical_ntk(drawn, x_.view());
+        train_limit_->measure(kernel, errors.train_relative, errors.train_largest, record.train_sample);
+        if (y_.empty()) return record;
+        errors.limit_score = score(limit_prediction_);
+        try {
+            HostMatrix<double> prediction = predict(std::move(kernel), cross);
+            errors.score = score(prediction);
+            for (Index e = 0; e < prediction.size(); ++e) prediction.data()[e] -= limit_prediction_.data()[e];
+            errors.predictor_distance = frobenius(prediction) / limit_norm_;
+        } catch (const Error& error) {
+            if (error.code() != ErrorCode::not_positive_definite) throw;
+            errors.failure = error.what();
+        }
+        return record;
+    }
+
+private:
+    [[nodiscard]] HostMatrix<double> predict(Matrix<Real> kernel, const Matrix<Real>& cross) const {
+        return download(KernelSystem<Real>(std::move(kernel), options_.ridge).predict(cross, y_)).template cast<double>();
+    }
+
+    [[nodiscard]] std::optional<double> score(const HostMatrix<double>& prediction) const {
+        if (test_.classification()) return accuracy(prediction, test_);
+        if (test_.has_targets()) return rmse(prediction, test_.y);
+        return std::nullopt;
+    }
+
+    std::shared_ptr<Backend<Real>> backend_;
+    const Dataset& test_;
+    const CompareOptions& options_;
+    Matrix<Real> x_, x_test_, y_;
+    Index limit_depth_ = 0, limit_width_ = 0;
+    std::optional<LimitBlock<Real>> train_limit_, test_limit_;
+    HostMatrix<double> limit_prediction_;
+    double limit_norm_ = 0;
+};
+
+void require_domains(const Dataset& train, const Dataset& test, const CompareOptions& options) {
+    const auto refuse = [](const std::string& message) { throw Error(ErrorCode::invalid_argument, "compare: " + message); };
+    const auto require_list = [&](const char* name, const std::vector<Index>& values, Index least) {
+        if (values.empty()) refuse(fmt::format("{}: the list is empty", name));
+        for (auto value = values.begin(); value != values.end(); ++value) {
+            if (*value < least) refuse(fmt::format("{}: {} is less than {}", name, *value, least));
+            if (std::find(values.begin(), value, *value) != value) refuse(fmt::format("{}: {} is there twice", name, *value));
+        }
+    };
+    require_list("depths", options.depths, 2);
+    require_list("widths", options.widths, 1);
+    if (options.seeds < 3)
+        refuse(fmt::format("seeds: {} networks are too few to tell bias from fluctuation, 3 are the least", options.seeds));
+    if (options.seeds > std::numeric_limits<std::uint32_t>::max()) refuse("seeds: more than 2^32 - 1 networks");
+    if (train.samples() == 0 || test.samples() == 0) refuse("there are no training samples or no test samples");
+    if (train.features() != test.features())
+        refuse(fmt::format("training samples have {} features, test samples {}", train.features(), test.features()));
+    if (train.has_targets() && test.has_targets() && train.y.cols() != test.y.cols())
+        refuse(fmt::format("training samples have {} targets, test samples {}", train.y.cols(), test.y.cols()));
+    architecture_of_cell(options, train.features(), 2, options.widths.front()).validate();
+}
+
+KernelError block_error(const std::vector<NetworkRecord>& records, double NetworkErrors::*relative, double NetworkErrors::*largest,
+                        std::vector<float> NetworkRecord::*sample) {
+    std::vector<double> relatives, largests;
+    std::vector<std::vector<float>> samples;
+    for (const NetworkRecord& record : records) {
+        relatives.push_back(record.errors.*relative);
+        largests.push_back(record.errors.*largest);
+        samples.push_back(record.*sample);
+    }
+    return summarize(relatives, largests, samples);
+}
+
+CompareCell cell_of(const std::vector<NetworkRecord>& records) {
+    CompareCell cell;
+    cell.depth = records.front().errors.depth;
+    cell.width = records.front().errors.width;
+    cell.limit_score = records.front().errors.limit_score;
+    cell.train = block_error(records, &NetworkErrors::train_relative, &NetworkErrors::train_largest, &NetworkRecord::train_sample);
+    cell.test = block_error(records, &NetworkErrors::test_relative, &NetworkErrors::test_largest, &NetworkRecord::test_sample);
+    std::vector<double> distances, scores;
+    for (const auto& [errors, train_sample, test_sample] : records) {
+        if (errors.predictor_distance) distances.push_back(*errors.predictor_distance);
+        if (errors.score) scores.push_back(*errors.score);
+        if (errors.failure.empty()) continue;
+        if (cell.failures++ == 0) cell.failure = fmt::format("network {}: {}", errors.network, errors.failure);
+    }
+    if (distances.size() >= 2) cell.predictor_distance = spread(distances);
+    if (scores.size() >= 2) cell.score = spread(scores);
+    return cell;
+}
+
+DepthSlopes slopes_of(Index depth, const std::vector<CompareCell>& cells) {
+    const auto fit = [&](KernelError CompareCell::*block, bool bias) {
+        std::vector<SlopePoint> points;
+        for (const CompareCell& cell : cells) {
+            const KernelError& error = cell.*block;
+            const auto width = static_cast<double>(cell.width);
+            if (cell.depth != depth) continue;
+            if (!bias) points.push_back({width, error.fluctuation, error.fluctuation_error});
+            if (bias && error.bias_resolved) points.push_back({width, error.bias, error.bias_error});
+        }
+        // The order of the widths is the caller's; that of the sums is not.
+        std::sort(points.begin(), points.end(), [](const SlopePoint& a, const SlopePoint& b) { return a.width < b.width; });
+        return fit_slope(points);
+    };
+    return {depth, fit(&CompareCell::train, false), fit(&CompareCell::train, true), fit(&CompareCell::test, false),
+            fit(&CompareCell::test, true)};
+}
+
+}  // namespace
+
+template <class Real>
+CompareResult compare(const std::shared_ptr<Backend<Real>>& backend, const Dataset& train, const Dataset& test,
+                      const CompareOptions& options, const std::function<void(Index done, Index total)>& progress, CompareStore* store) {
+    require_domains(train, test, options);
+    Sweep<Real> sweep(backend, train, test, options);
+    CompareResult result;
+    result.classification = test.classification();
+    const Index total = static_cast<Index>(options.depths.size() * options.widths.size()) * options.seeds;
+    Index done = 0;
+    for (const Index depth : options.depths) {
+        for (const Index width : options.widths) {
+            std::vector<NetworkRecord> records;
+            for (Index network = 0; network < options.seeds; ++network) {
+                std::optional<NetworkRecord> record = store ? store->load(depth, width, network) : std::nullopt;
+                if (!record) {
+                    sweep.prepare_limit(depth, width);
+                    record = sweep.measure(depth, width, network);
+                    if (store) store->save(*record);
+                }
+                result.networks.push_back(record->errors);
+                records.push_back(std::move(*record));
+                if (progress) progress(++done, total);
+            }
+            result.cells.push_back(cell_of(records));
+        }
+        result.slopes.push_back(slopes_of(depth, result.cells));
+    }
+    return result;
+}
+
+template <class Real>
+std::string compare_parameters(const std::shared_ptr<Backend<Real>>& backend, const Dataset& train, const Dataset& test,
+                               const CompareOptions& options) {
+    const auto checksum = [](const HostMatrix<double>& x) {  // FNV-1a over the bytes
+        std::uint64_t hash = 0xcbf29ce484222325U;
+        const auto* bytes = reinterpret_cast<const unsigned char*>(x.data());
+        for (std::size_t i = 0; i < static_cast<std::size_t>(x.size()) * sizeof(double); ++i) hash = (hash ^ bytes[i]) * 0x100000001b3U;
+        return fmt::format("{} x {}, checksum {:016x}", x.rows(), x.cols(), hash);
+    };
+    const auto biases = [](Biases b) { return b == Biases::none ? "none" : b == Biases::fixed ? "fixed" : "trained"; };
+    const Architecture& base = options.base;
+    std::string text;
+    const auto add = [&](const char* name, const auto& value) { text += fmt::format("{} = {}\n", name, value); };
+    add("version", NTKCUDA_VERSION);
+    add("device", backend->info().kind == DeviceKind::cpu ? "cpu" : "cuda");
+    add("precision", sizeof(Real) == sizeof(double) ? "fp64" : "fp32");
+    add("activation", to_string(base.activation));
+    add("w-std", base.weight_std);
+    add("b-std", base.bias_std);
+    add("biases", biases(base.biases));
+    add("param", base.parametrization == Parametrization::ntk ? "ntk" : "standard");
+    add("outputs", base.outputs);
+    add("seed", options.seed);
+    add("ridge", options.ridge);
+    add("training samples", checksum(train.x));
+    add("training targets", checksum(train.y));
+    add("test samples", checksum(test.x));
+    add("test targets", checksum(test.y));
+    add("task", test.classification() ? "classification" : "regression");
+    return text;
+}
+
+std::uint64_t compare_peak_bytes(const CompareOptions& options, Index train_samples, Index test_samples, Index features, Index targets,
+                                 std::size_t real_bytes) {
+    std::uint64_t peak = 0;
+    const Index n = train_samples, t = test_samples, outputs = options.base.outputs;
+    for (const Index depth : options.depths)
+        for (const Index width : options.widths) {
+            const Architecture a = architecture_of_cell(options, features, depth, width);
+            std::uint64_t network = 0;
+            for (Index l = 1; l <= depth; ++l) network += static_cast<std::uint64_t>(a.width(l) * (a.width(l - 1) + 1));
+            // Of each sample: z and a of every hidden layer, the output, and two deltas while the backward pass steps.
+            const auto pass = static_cast<std::uint64_t>(2 * (depth - 1) * width + outputs + 2 * outputs * width);
+            const auto samples = static_cast<std::uint64_t>(n), tests = static_cast<std::uint64_t>(t);
+            const std::uint64_t data =
+                (samples + tests) * static_cast<std::uint64_t>(features) + 2 * (samples + tests) * static_cast<std::uint64_t>(targets);
+            const std::uint64_t limit = samples * samples + tests * samples;
+            const std::uint64_t cross = tests * samples + (samples + tests) * pass;
+            const std::uint64_t square = tests * samples + samples * samples + samples * pass;
+            peak = std::max(peak, data + limit + network + std::max(cross, square));
+        }
+    return peak * real_bytes;
+}
+
+template CompareResult compare(const std::shared_ptr<Backend<float>>&, const Dataset&, const Dataset&, const CompareOptions&,
+                               const std::function<void(Index, Index)>&, CompareStore*);
+template CompareResult compare(const std::shared_ptr<Backend<double>>&, const Dataset&, const Dataset&, const CompareOptions&,
+                               const std::function<void(Index, Index)>&, CompareStore*);
+template std::string compare_parameters(const std::shared_ptr<Backend<float>>&, const Dataset&, const Dataset&, const CompareOptions&);
+template std::string compare_parameters(const std::shared_ptr<Backend<double>>&, const Dataset&, const Dataset&, const CompareOptions&);
+
+}  // namespace ntk

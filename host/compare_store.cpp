@@ -1,0 +1,125 @@
+#include <ntkcuda/array_file.hpp>
+#include <ntkcuda/compare.hpp>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+// parameters.txt                    what the records depend on (compare_parameters)
+// depth-D-width-W/network-S.npy     the kept rows of train x train, then of test x train
+// depth-D-width-W/network-S.json    the numbers; written last, so a record is there if and only if this file is
+
+namespace ntk {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+std::string text_of(const fs::path& path) {
+    std::ifstream file(path, std::ios::binary);
+    std::ostringstream text;
+    text << file.rdbuf();
+    if (!file) throw Error(ErrorCode::io, fmt::format("{}: cannot be read", path.string()));
+    return text.str();
+}
+
+/// The first line of two texts that is not the same, for people.
+std::string first_difference(const std::string& stored, const std::string& wanted) {
+    std::istringstream a(stored), b(wanted);
+    for (std::string was, is;;) {
+        const bool more_a = static_cast<bool>(std::getline(a, was)), more_b = static_cast<bool>(std::getline(b, is));
+        if (!more_a && !more_b) return "";
+        if (!more_a || !more_b || was != is) return fmt::format("it was '{}', it is '{}'", more_a ? was : "", more_b ? is : "");
+    }
+}
+
+json optional_number(const std::optional<double>& value) { return value ? json(*value) : json(nullptr); }
+
+std::optional<double> optional_number(const json& value) { return value.is_null() ? std::nullopt : std::optional(value.get<double>()); }
+
+class FolderStore final : public CompareStore {
+public:
+    FolderStore(const std::string& folder, const std::string& parameters) : folder_(folder) {
+        make_folder(folder_);
+        const fs::path file = folder_ / "parameters.txt";
+        if (!fs::exists(file)) write_text(file.string(), parameters);
+        if (const std::string stored = text_of(file); stored != parameters)
+            throw Error(ErrorCode::invalid_argument,
+                        fmt::format("{} holds a sweep with other parameters: {}; give another folder or start over", folder,
+                                    first_difference(stored, parameters)));
+    }
+
+    std::optional<NetworkRecord> load(Index depth, Index width, Index network) override {
+        const std::string name = file_name(depth, width, network);
+        if (!fs::exists(name + ".json")) return std::nullopt;
+        try {
+            const json numbers = json::parse(text_of(name + ".json"));
+            NetworkRecord record;
+            NetworkErrors& errors = record.errors;
+            errors.depth = depth;
+            errors.width = width;
+            errors.network = network;
+            errors.train_relative = numbers.at("train_relative");
+            errors.train_largest = numbers.at("train_largest");
+            errors.test_relative = numbers.at("test_relative");
+            errors.test_largest = numbers.at("test_largest");
+            errors.predictor_distance = optional_number(numbers.at("predictor_distance"));
+            errors.score = optional_number(numbers.at("score"));
+            errors.limit_score = optional_number(numbers.at("limit_score"));
+            errors.failure = numbers.at("failure");
+            const Array samples = read_npy(name + ".npy");
+            const std::size_t train = numbers.at("train_sample_size"), test = numbers.at("test_sample_size");
+            if (samples.values.size() != train + test) throw Error(ErrorCode::io, fmt::format("expected {} values", train + test));
+            record.train_sample.assign(samples.values.begin(), samples.values.begin() + static_cast<std::ptrdiff_t>(train));
+            record.test_sample.assign(samples.values.begin() + static_cast<std::ptrdiff_t>(train), samples.values.end());
+            return record;
+        } catch (const std::exception& error) {
+            throw Error(ErrorCode::io, fmt::format("{}.json and .npy: not a record of a sweep ({}); remove the two files or start over",
+                                                   name, error.what()));
+        }
+    }
+
+    void save(const NetworkRecord& record) override {
+        const NetworkErrors& errors = record.errors;
+        const std::string name = file_name(errors.depth, errors.width, errors.network);
+        make_folder(fs::path(name).parent_path());
+        std::vector<float> samples = record.train_sample;
+        samples.insert(samples.end(), record.test_sample.begin(), record.test_sample.end());
+        write_npy(name + ".npy", {static_cast<Index>(samples.size())}, samples.data());
+        write_text(name + ".json", json{{"train_relative", errors.train_relative},
+                                        {"train_largest", errors.train_largest},
+                                        {"test_relative", errors.test_relative},
+                                        {"test_largest", errors.test_largest},
+                                        {"predictor_distance", optional_number(errors.predictor_distance)},
+                                        {"score", optional_number(errors.score)},
+                                        {"limit_score", optional_number(errors.limit_score)},
+                                        {"failure", errors.failure},
+                                        {"train_sample_size", record.train_sample.size()},
+                                        {"test_sample_size", record.test_sample.size()}}
+                                       .dump(1));
+    }
+
+private:
+    [[nodiscard]] std::string file_name(Index depth, Index width, Index network) const {
+        return (folder_ / fmt::format("depth-{}-width-{}", depth, width) / fmt::format("network-{}", network)).string();
+    }
+
+    static void make_folder(const fs::path& folder) {
+        std::error_code failure;
+        fs::create_directories(folder, failure);
+        if (failure) throw Error(ErrorCode::io, fmt::format("{}: the folder cannot be made: {}", folder.string(), failure.message()));
+    }
+
+    fs::path folder_;
+};
+
+}  // namespace
+
+std::unique_ptr<CompareStore> open_compare_store(const std::string& folder, const std::string& parameters) {
+    return std::make_unique<FolderStore>(folder, parameters);
+}
+
+}  // namespace ntk
