@@ -17,8 +17,9 @@ struct Array {
     std::vector<double> values;
     bool integral = false;  ///< stored as integers or bool
 
-    /// The first axis by the product of the others; fewer than two axes is an error for callers that want samples.
-    [[nodiscard]] HostMatrix<double> as_matrix() const;
+    /// The first axis by the product of the others. Throws Error(shape_mismatch) for fewer than two axes.
+    [[nodiscard]] HostMatrix<double> as_matrix() const&;
+    [[nodiscard]] HostMatrix<double> as_matrix() &&;  ///< moves the values
 };
 
 /// Float, integer and bool arrays of either byte order, C or Fortran layout, versions 1 to 3. Complex, text, object and structured types,
