@@ -13,13 +13,13 @@
 namespace ntk {
 namespace {
 
-/// Factorisations use the threads of BLAS itself; while one runs there are `threads` of them. The setting is one for the process.
+/// Below this side a call runs in the caller's thread alone: sharing it costs more than doing it, above all on a busy machine.
+constexpr Index threaded_from = 256;
+
+/// Factorisations use the threads of BLAS itself; while one of side n runs there are `threads` of them. The setting is one for the process.
 class ThreadedBlas {
 public:
-    explicit ThreadedBlas(int threads) : saved_blas_(openblas_get_num_threads()), saved_openmp_(omp_get_max_threads()) {
-        openblas_set_num_threads(threads);
-        omp_set_num_threads(threads);
-    }
+    ThreadedBlas(Index n, int threads) : ThreadedBlas(n < threaded_from ? 1 : threads) {}
     ~ThreadedBlas() {
         openblas_set_num_threads(saved_blas_);
         omp_set_num_threads(saved_openmp_);
@@ -28,6 +28,11 @@ public:
     ThreadedBlas& operator=(const ThreadedBlas&) = delete;
 
 private:
+    explicit ThreadedBlas(int threads) : saved_blas_(openblas_get_num_threads()), saved_openmp_(omp_get_max_threads()) {
+        openblas_set_num_threads(threads);
+        omp_set_num_threads(threads);
+    }
+
     int saved_blas_, saved_openmp_;
 };
 
@@ -63,7 +68,7 @@ void check_arguments(const char* routine, int info) {
 template <class Real>
 CholeskyStatus HostBackend<Real>::cholesky(MatrixView<Real> k) {
     if (k.empty()) return {};
-    const ThreadedBlas threaded(this->threads());
+    const ThreadedBlas threaded(k.rows(), this->threads());
     const int info = potrf(blas_int(k.rows()), k.data(), blas_int(k.stride()));
     check_arguments("potrf", info);
     return {info};
@@ -72,7 +77,7 @@ CholeskyStatus HostBackend<Real>::cholesky(MatrixView<Real> k) {
 template <class Real>
 void HostBackend<Real>::cholesky_solve(ConstMatrixView<Real> factor, MatrixView<Real> b) {
     if (b.empty()) return;
-    const ThreadedBlas threaded(this->threads());
+    const ThreadedBlas threaded(factor.rows(), this->threads());
     trsm(CblasLeft, CblasNoTrans, factor, b);
     trsm(CblasLeft, CblasTrans, factor, b);
 }
@@ -80,7 +85,7 @@ void HostBackend<Real>::cholesky_solve(ConstMatrixView<Real> factor, MatrixView<
 template <class Real>
 void HostBackend<Real>::triangular_solve_rows(ConstMatrixView<Real> factor, MatrixView<Real> b) {
     if (b.empty()) return;
-    const ThreadedBlas threaded(this->threads());
+    const ThreadedBlas threaded(factor.rows(), this->threads());
     trsm(CblasRight, CblasTrans, factor, b);
 }
 
@@ -99,7 +104,7 @@ void HostBackend<Real>::eigen(MatrixView<Real> k, MatrixView<Real> values, bool 
     std::vector<lapack_int> integer_work(static_cast<std::size_t>(integer_work_size));
     Real* const w = work.get() + work_size;
 
-    const ThreadedBlas threaded(this->threads());
+    const ThreadedBlas threaded(n, this->threads());
     const int info = syevd(vectors ? 'V' : 'N', blas_int(n), k.data(), blas_int(k.stride()), w, work.get(),
                            static_cast<lapack_int>(work_size), integer_work.data(), static_cast<lapack_int>(integer_work_size));
     check_arguments("syevd", info);
