@@ -1,0 +1,17 @@
+#pragma once
+
+// One function per command: adds the command to the program; its work runs when the command line names it.
+
+#include <CLI/App.hpp>
+
+#include <functional>
+
+namespace ntk::cli {
+
+void add_kernel_command(CLI::App& program);
+void add_jacobian_command(CLI::App& program);
+void add_predict_command(CLI::App& program);
+void add_compare_command(CLI::App& program);
+void add_info_command(CLI::App& program);
+
+}  // namespace ntk::cli

@@ -1,0 +1,67 @@
+// ntkcuda jacobian: the per-sample Jacobian of a finite network.
+
+#include "commands.hpp"
+#include "output.hpp"
+
+#include <ntkcuda/array_file.hpp>
+#include <ntkcuda/gram.hpp>
+
+#include <CLI/App.hpp>
+#include <fmt/format.h>
+
+namespace ntk::cli {
+namespace {
+
+struct Arguments {
+    RunArguments run;
+    DataArguments data;
+    NetworkArguments network;
+};
+
+template <class Real>
+void compute(const Arguments& a, Run& run) {
+    const Samples samples = run.timed("data", false, [&] { return load_samples(a.data, false); });
+    run.describe(samples);
+    const auto weights = load_weights(a.network);
+    const Architecture architecture = resolve_architecture(a.network, samples.train.features(), weights);
+    run.parameters.update(data_parameters(a.data, samples));
+    run.parameters.update(network_parameters(a.network, architecture));
+
+    const auto backend = run.backend<Real>();
+    const Index rows = samples.train.samples() * architecture.outputs, cols = architecture.parameters();
+    run.require_memory(fmt::format("a Jacobian of {} x {}", rows, cols),
+                       static_cast<double>(rows) * static_cast<double>(cols) * sizeof(Real));
+    const Matrix<Real> x = upload(backend, samples.train.x);
+    const Matrix<Real> j = run.timed("jacobian", true, [&] {
+        const auto network = weights ? make_network(backend, architecture, *weights) : draw_network(backend, architecture, a.network.seed);
+        Matrix<Real> result = jacobian(network, x.view());
+        backend->synchronize();
+        return result;
+    });
+    run.timed("write", false, [&] { write_npy(a.run.out, download(j)); });
+    run.results = {{"rows", j.rows()}, {"cols", j.cols()}, {"file", a.run.out}};
+    write_text(beside(a.run.out, ".run.json"), run.record().dump(2) + "\n");
+    run.say(fmt::format("jacobian  {} x {}: {}", j.rows(), j.cols(), a.run.out));
+    run.finish();
+}
+
+}  // namespace
+
+void add_jacobian_command(CLI::App& program) {
+    auto a = std::make_shared<Arguments>();
+    CLI::App* command = program.add_subcommand(
+        "jacobian", "per-sample Jacobian of a finite network: rows sample * O + output, columns W1 (row-major), b1, W2, ..");
+    add_data_options(*command, a->data, false);
+    add_network_options(*command, a->network, true);
+    add_run_options(*command, a->run);
+    command->footer(
+        "Examples:\n  ntkcuda jacobian --samples 100 --width 64 --out J.npy\n  ntkcuda jacobian --data x.npy --weights trained.npz --out "
+        "J.npy");
+    command->callback([a] {
+        require_writable_file(a->run.out);
+        Run run("jacobian", a->run);
+        with_precision(a->run, [&]<class Real>(std::type_identity<Real>) { compute<Real>(*a, run); });
+    });
+}
+
+}  // namespace ntk::cli

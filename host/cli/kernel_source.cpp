@@ -1,0 +1,133 @@
+#include "kernel_source.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace ntk::cli {
+
+void add_kernel_options(CLI::App& command, KernelArguments& kernel, const std::string& default_kernel) {
+    kernel.kernel = default_kernel;
+    command.add_option("--kernel", kernel.kernel, "empirical-ntk, empirical-nngp, ntk or nngp")->capture_default_str()->group("Kernel");
+    command.add_option("--method", kernel.method, "empirical-ntk: layerwise, or jacobian (J J^T)")
+        ->capture_default_str()
+        ->check(CLI::IsMember({"layerwise", "jacobian"}))
+        ->group("Kernel");
+    command.add_option("--block", kernel.block, "full ((n O) x (n O)), trace (mean over outputs) or diag (n x O)")
+        ->capture_default_str()
+        ->group("Kernel");
+}
+
+KernelName parse_kernel(const std::string& name) {
+    if (name == "empirical-ntk") return KernelName::empirical_ntk;
+    if (name == "empirical-nngp") return KernelName::empirical_nngp;
+    if (name == "ntk") return KernelName::ntk;
+    if (name == "nngp") return KernelName::nngp;
+    throw Error(ErrorCode::invalid_argument,
+                fmt::format("--kernel: unknown value '{}'; expected one of empirical-ntk, empirical-nngp, ntk, nngp", name));
+}
+
+bool is_empirical(KernelName name) { return name == KernelName::empirical_ntk || name == KernelName::empirical_nngp; }
+
+Index rows_per_sample(Block block, const Architecture& architecture) { return block == Block::full ? architecture.outputs : 1; }
+
+double kernel_bytes(KernelName name, Block block, const Architecture& a, Index n1, Index n2, std::size_t real_size) {
+    const auto r = static_cast<double>(rows_per_sample(block, a)), o = static_cast<double>(a.outputs);
+    const auto rows = static_cast<double>(n1), cols = static_cast<double>(n2 ? n2 : n1), samples = rows + static_cast<double>(n2);
+    const double result = block == Block::diag ? rows * o : rows * r * cols * r;
+    double values = result + samples * static_cast<double>(a.inputs);
+    if (is_empirical(name)) {
+        double weights = 0, units = 0, widest = 0;
+        for (Index l = 1; l <= a.depth(); ++l) {
+            weights += static_cast<double>(a.width(l)) * static_cast<double>(a.width(l - 1) + 1);
+            if (l < a.depth()) units += static_cast<double>(a.width(l)), widest = std::max(widest, static_cast<double>(a.width(l)));
+        }
+        values += weights + samples * (2 * units + o);                              // z and a of every hidden layer, f
+        if (name == KernelName::empirical_ntk) values += samples * 2 * o * widest;  // two deltas while stepping
+    }
+    return values * static_cast<double>(real_size);
+}
+
+template <class Real>
+KernelSource<Real>::KernelSource(const std::shared_ptr<Backend<Real>>& backend, const KernelArguments& arguments,
+                                 const Architecture& architecture, std::uint64_t seed, const std::optional<Weights>& weights)
+    : backend_(backend), name_(parse_kernel(arguments.kernel)), architecture_(architecture) {
+    options_.block = parse_block(arguments.block);
+    options_.method = arguments.method == "jacobian" ? Method::jacobian : Method::layerwise;
+    if (options_.method == Method::jacobian && name_ != KernelName::empirical_ntk)
+        throw Error(ErrorCode::invalid_argument, fmt::format("--method jacobian is for --kernel empirical-ntk, not {}", arguments.kernel));
+    if (weights && !is_empirical(name_))
+        throw Error(ErrorCode::invalid_argument,
+                    fmt::format("--weights is for the empirical kernels; --kernel {} is the limit over random weights", arguments.kernel));
+    if (options_.block == Block::full && architecture.outputs > 1 && name_ != KernelName::empirical_ntk)
+        throw Error(ErrorCode::invalid_argument,
+                    fmt::format("--block full: the {} kernel is the same for every output and 0 between outputs; use --block trace",
+                                arguments.kernel));
+    if (is_empirical(name_)) network_ = weights ? make_network(backend, architecture, *weights) : draw_network(backend, architecture, seed);
+}
+
+template <class Real>
+Matrix<Real> KernelSource<Real>::for_every_output(const Matrix<Real>& column, Block block) const {
+    const Index n = column.rows(), o = block == Block::trace ? 1 : architecture_.outputs;
+    Matrix<Real> ones(backend_, 1, o), values(backend_, n, o);
+    backend_->fill(ones.view(), 1);
+    backend_->gemm(Transpose::no, Transpose::no, 1, column.view(), ones.view(), 0, values.view());
+    return values;
+}
+
+template <class Real>
+Matrix<Real> KernelSource<Real>::symmetric(const Matrix<Real>& x) const {
+    if (name_ == KernelName::empirical_ntk) return empirical_ntk(*network_, x.view(), options_);
+    if (options_.block == Block::diag) return for_every_output(diagonal(x), Block::diag);
+    if (name_ == KernelName::empirical_nngp) return empirical_nngp(*network_, x.view());
+    return infinite_width_kernel(architecture_, infinite(), x);
+}
+
+template <class Real>
+Matrix<Real> KernelSource<Real>::cross(const Matrix<Real>& x1, const Matrix<Real>& x2) const {
+    if (options_.block == Block::diag)
+        throw Error(ErrorCode::invalid_argument, "--block diag has no cross kernel: leave out --test, or use trace or full");
+    if (name_ == KernelName::empirical_ntk) return empirical_ntk(*network_, x1.view(), x2.view(), options_);
+    if (name_ == KernelName::empirical_nngp) return empirical_nngp(*network_, x1.view(), x2.view());
+    return infinite_width_kernel(architecture_, infinite(), x1, x2);
+}
+
+template <class Real>
+Matrix<Real> KernelSource<Real>::diagonal(const Matrix<Real>& x) const {
+    const Index n = x.rows();
+    if (name_ == KernelName::empirical_ntk) {
+        EmpiricalOptions options;
+        options.block = Block::diag;
+        Matrix<Real> by_output = empirical_ntk(*network_, x.view(), options);
+        if (options_.block != Block::trace) {
+            Matrix<Real> column(backend_, n * architecture_.outputs, 1);
+            backend_->copy(by_output.view().reshaped(n * architecture_.outputs, 1), column.view());
+            return column;
+        }
+        Matrix<Real> mean(backend_, architecture_.outputs, 1), column(backend_, n, 1);
+        backend_->fill(mean.view(), 1.0 / static_cast<double>(architecture_.outputs));
+        backend_->gemm(Transpose::no, Transpose::no, 1, by_output.view(), mean.view(), 0, column.view());
+        return column;
+    }
+    if (!is_empirical(name_)) return infinite_width_diagonal(architecture_, infinite(), x);
+    const Forward<Real> pass = forward(*network_, x.view());
+    const auto last = pass.activation(architecture_.depth() - 1);
+    Matrix<Real> column(backend_, n, 1);
+    backend_->fill(column.view(), 0);
+    const double sigma = architecture_.weight_std;
+    backend_->accumulate_layer_diagonal(column.view(), last, {}, sigma * sigma / static_cast<double>(last.cols()),
+                                        architecture_.biases == Biases::none ? 0 : architecture_.bias_std * architecture_.bias_std);
+    return column;
+}
+
+template <class Real>
+Matrix<Real> KernelSource<Real>::initial_function(const Matrix<Real>& x) const {
+    if (!network_)
+        throw Error(ErrorCode::invalid_argument, "--initial-function needs a finite network: use --kernel empirical-ntk or empirical-nngp");
+    return std::move(forward(*network_, x.view()).output);
+}
+
+template class KernelSource<float>;
+template class KernelSource<double>;
+
+}  // namespace ntk::cli

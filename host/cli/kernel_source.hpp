@@ -1,0 +1,62 @@
+#pragma once
+
+// The kernel that --kernel names, computed where it is needed: symmetric, cross or diagonal.
+
+#include "run.hpp"
+
+#include <ntkcuda/infinite_width.hpp>
+#include <ntkcuda/propagate.hpp>
+
+namespace ntk::cli {
+
+enum class KernelName { empirical_ntk, empirical_nngp, ntk, nngp };
+
+struct KernelArguments {
+    std::string kernel;  ///< a name of KernelName with dashes
+    std::string block = "trace", method = "layerwise";
+};
+
+void add_kernel_options(CLI::App& command, KernelArguments& kernel, const std::string& default_kernel);
+[[nodiscard]] KernelName parse_kernel(const std::string& name);
+[[nodiscard]] bool is_empirical(KernelName name);
+
+/// Rows of one sample in a kernel of this block: O for full, 1 otherwise.
+[[nodiscard]] Index rows_per_sample(Block block, const Architecture& architecture);
+
+/// Bytes on the device for the kernel between n1 and n2 samples (n2 = 0: of n1 with itself), everything it needs on the way
+/// included.
+[[nodiscard]] double kernel_bytes(KernelName name, Block block, const Architecture& architecture, Index n1, Index n2,
+                                  std::size_t real_size);
+
+template <class Real>
+class KernelSource {
+public:
+    /// Draws the network, or takes the given weights, for the empirical kernels.
+    KernelSource(const std::shared_ptr<Backend<Real>>& backend, const KernelArguments& arguments, const Architecture& architecture,
+                 std::uint64_t seed, const std::optional<Weights>& weights);
+
+    /// Called with every term of an empirical NTK from here on.
+    void on_layer(std::function<void(Index, const HostMatrix<double>&)> visit) { options_.per_layer = std::move(visit); }
+
+    /// n x n, (n O) x (n O) or n x O by the block.
+    [[nodiscard]] Matrix<Real> symmetric(const Matrix<Real>& x) const;
+    /// Rows x1, columns x2; not for Block::diag.
+    [[nodiscard]] Matrix<Real> cross(const Matrix<Real>& x1, const Matrix<Real>& x2) const;
+    /// The diagonal that `symmetric` would have: (n r) x 1.
+    [[nodiscard]] Matrix<Real> diagonal(const Matrix<Real>& x) const;
+    /// f_0(x), n x O; only for empirical kernels.
+    [[nodiscard]] Matrix<Real> initial_function(const Matrix<Real>& x) const;
+
+private:
+    [[nodiscard]] InfiniteKernel infinite() const { return name_ == KernelName::ntk ? InfiniteKernel::ntk : InfiniteKernel::nngp; }
+    /// A column of n values, the same for every output, as n x O or (n O) x 1 by the block.
+    [[nodiscard]] Matrix<Real> for_every_output(const Matrix<Real>& column, Block block) const;
+
+    std::shared_ptr<Backend<Real>> backend_;
+    KernelName name_;
+    Architecture architecture_;
+    EmpiricalOptions options_;
+    std::optional<Network<Real>> network_;
+};
+
+}  // namespace ntk::cli

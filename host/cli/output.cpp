@@ -1,0 +1,139 @@
+#include "output.hpp"
+
+#include <ntkcuda/array_file.hpp>
+
+#include <fmt/format.h>
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+
+namespace ntk::cli {
+
+namespace fs = std::filesystem;
+
+std::string beside(const std::string& file, const std::string& suffix) { return fs::path(file).replace_extension().string() + suffix; }
+
+void require_writable_file(const std::string& path) {
+    if (path.empty()) throw Error(ErrorCode::invalid_argument, "--out FILE.npy is needed: where the result goes");
+    if (fs::path(path).extension() != ".npy")
+        throw Error(ErrorCode::invalid_argument, fmt::format("--out '{}': this command writes one .npy file; end the name in .npy", path));
+    if (fs::is_directory(path)) throw Error(ErrorCode::io, fmt::format("--out '{}' is a directory; this command writes one file", path));
+    const fs::path folder = fs::path(path).has_parent_path() ? fs::path(path).parent_path() : fs::path(".");
+    if (!fs::is_directory(folder))
+        throw Error(ErrorCode::io, fmt::format("--out '{}': the directory '{}' does not exist", path, folder.string()));
+    if (access(folder.c_str(), W_OK) != 0)
+        throw Error(ErrorCode::io, fmt::format("--out '{}': cannot write to '{}': {}", path, folder.string(), std::strerror(errno)));
+}
+
+void require_writable_directory(const std::string& path) {
+    std::error_code error;
+    fs::create_directories(fs::path(path) / "figures", error);
+    if (error) throw Error(ErrorCode::io, fmt::format("--out '{}': cannot create the directory: {}", path, error.message()));
+    if (access(path.c_str(), W_OK) != 0)
+        throw Error(ErrorCode::io, fmt::format("--out '{}': cannot write there: {}", path, std::strerror(errno)));
+}
+
+std::string table(const std::vector<std::vector<std::string>>& rows) {
+    std::vector<std::size_t> width;
+    for (const auto& row : rows)
+        for (std::size_t i = 0; i < row.size(); ++i) {
+            if (i >= width.size()) width.push_back(0);
+            width[i] = std::max(width[i], row[i].size());
+        }
+    std::string text;
+    for (const auto& row : rows) {
+        std::string line;
+        for (std::size_t i = 0; i < row.size(); ++i) line += fmt::format("{:>{}}  ", row[i], width[i]);
+        line.erase(line.find_last_not_of(' ') + 1);
+        text += line + "\n";
+    }
+    if (!text.empty()) text.pop_back();
+    return text;
+}
+
+namespace {
+
+struct Terminal {
+    const char* extension;
+    const char* setting;
+};
+
+/// In the script's own directory, so that it holds plain file names and runs again by hand; without a shell, so any path is safe.
+bool run_gnuplot(const std::string& directory, const std::string& script) {
+    std::string file = script;
+    char program[] = "gnuplot";
+    char* const arguments[] = {program, file.data(), nullptr};
+    posix_spawn_file_actions_t silent;
+    posix_spawn_file_actions_init(&silent);
+    posix_spawn_file_actions_addchdir_np(&silent, directory.c_str());
+    posix_spawn_file_actions_addopen(&silent, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+    posix_spawn_file_actions_addopen(&silent, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+    pid_t child = 0;
+    const bool started = posix_spawnp(&child, program, &silent, nullptr, arguments, environ) == 0;
+    posix_spawn_file_actions_destroy(&silent);
+    int status = 1;
+    return started && waitpid(child, &status, 0) == child && status == 0;
+}
+
+}  // namespace
+
+std::string draw_figure(Run& run, const std::string& directory, const std::string& name, const std::string& data,
+                        const std::string& script) {
+    const std::string folder = (fs::path(directory) / "figures").string(), base = (fs::path(folder) / name).string();
+    write_text(base + ".dat", data);
+    const Terminal terminals[] = {{"svg", "svg size 900,600 font 'Helvetica,16' background 'white' dynamic"},
+                                  {"png", "pngcairo size 1350,900 font 'Helvetica,22'"}};
+    std::string whole;
+    for (const auto& terminal : terminals)
+        whole += fmt::format("set terminal {}\nset output '{}.{}.part'\ndata = '{}.dat'\n{}\nunset output\nreset\n", terminal.setting, name,
+                             terminal.extension, name, script);
+    write_text(base + ".gp", whole);
+    if (!run_gnuplot(folder, name + ".gp")) {
+        run.warn(
+            fmt::format("no figure: gnuplot is missing or failed (to install it: apt-get install gnuplot-nox); the data are in {}.dat, the "
+                        "script in {}.gp",
+                        base, base));
+        return {};
+    }
+    for (const auto& terminal : terminals)
+        fs::rename(fmt::format("{}.{}.part", base, terminal.extension), fmt::format("{}.{}", base, terminal.extension));
+    return base + ".png";
+}
+
+Progress::Progress(const Run& run, std::string what)
+    : what_(std::move(what)), quiet_(run.arguments().quiet), terminal_(isatty(STDERR_FILENO)) {}
+
+Progress::~Progress() {
+    if (shown_ && terminal_) fmt::print(stderr, "\r\033[K");
+}
+
+void Progress::operator()(Index done, Index total) {
+    using namespace std::chrono;
+    if (first_done_ < 0) first_done_ = done - 1;
+    const auto now = steady_clock::now();
+    const double wait = terminal_ ? 0.2 : 10.0;
+    if (quiet_ || duration<double>(now - start_).count() < 2 || (duration<double>(now - last_).count() < wait && done < total)) return;
+    last_ = now;
+    const double elapsed = duration<double>(now - start_).count();
+    const double left = elapsed / static_cast<double>(std::max<Index>(1, done - first_done_)) * static_cast<double>(total - done);
+    const std::string line = fmt::format("{} {}/{}, about {:.0f} s left", what_, done, total, left);
+    if (terminal_) {
+        constexpr Index length = 30;
+        const Index filled = total ? done * length / total : length;
+        fmt::print(stderr, "\r\033[K[{}{}] {}", std::string(static_cast<std::size_t>(filled), '#'),
+                   std::string(static_cast<std::size_t>(length - filled), ' '), line);
+        std::fflush(stderr);
+    } else {
+        fmt::print(stderr, "{}\n", line);
+    }
+    shown_ = true;
+}
+
+}  // namespace ntk::cli

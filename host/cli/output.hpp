@@ -1,0 +1,39 @@
+#pragma once
+
+// Where results go: names inside --out, tables, figures.
+
+#include "run.hpp"
+
+namespace ntk::cli {
+
+/// "K.npy" -> "K.run.json"; used by the commands that write one file.
+[[nodiscard]] std::string beside(const std::string& file, const std::string& suffix);
+/// Refuses an --out that cannot be written before any work is done. Throws Error(io).
+void require_writable_file(const std::string& path);
+/// Creates the directory if needed. Throws Error(io) with the reason.
+void require_writable_directory(const std::string& path);
+
+/// An aligned table for people: the first row is the header.
+[[nodiscard]] std::string table(const std::vector<std::vector<std::string>>& rows);
+
+/// Draws figures/NAME.svg and figures/NAME.png inside `directory` by gnuplot and leaves the script and the data beside them. The
+/// script names its data file by the variable `data`. Without gnuplot: warns how to get it.
+/// Returns the path of the PNG, or an empty text.
+[[nodiscard]] std::string draw_figure(Run& run, const std::string& directory, const std::string& name, const std::string& data,
+                                      const std::string& script);
+
+/// Progress of long work: a bar with an estimate on a terminal, a line now and then when piped, nothing with --quiet.
+class Progress {
+public:
+    Progress(const Run& run, std::string what);
+    ~Progress();
+    void operator()(Index done, Index total);
+
+private:
+    std::string what_;
+    bool quiet_, terminal_, shown_ = false;
+    std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now(), last_ = start_;
+    Index first_done_ = -1;
+};
+
+}  // namespace ntk::cli

@@ -1,0 +1,212 @@
+// ntkcuda predict: closed-form regression or classification.
+
+#include "commands.hpp"
+#include "kernel_source.hpp"
+#include "report.hpp"
+
+#include <ntkcuda/array_file.hpp>
+#include <ntkcuda/closed_form.hpp>
+#include <ntkcuda/metrics.hpp>
+
+#include <CLI/App.hpp>
+#include <CLI/Validators.hpp>
+#include <fmt/format.h>
+
+namespace ntk::cli {
+namespace {
+
+struct Arguments {
+    RunArguments run;
+    DataArguments data;
+    NetworkArguments network;
+    KernelArguments kernel;
+    double ridge = 0;
+    std::optional<double> time;
+    bool posterior = false, initial_function = false;
+};
+
+Error bad(const std::string& message) { return {ErrorCode::invalid_argument, message}; }
+
+void check(const Arguments& a, const Architecture& architecture, Index targets) {
+    const KernelName name = parse_kernel(a.kernel.kernel);
+    const Block block = parse_block(a.kernel.block);
+    if (block == Block::diag) throw bad("--block diag is not a system to solve; use trace or full");
+    if (a.time && a.ridge > 0) throw bad("--time and --ridge exclude each other: gradient flow has no ridge");
+    if (a.posterior && name != KernelName::nngp && name != KernelName::empirical_nngp)
+        throw bad("--posterior is the NNGP posterior: use --kernel nngp or empirical-nngp");
+    if (a.posterior && a.time) throw bad("--posterior and --time exclude each other");
+    if (a.initial_function && !is_empirical(name))
+        throw bad("--initial-function needs a finite network: use --kernel empirical-ntk or empirical-nngp");
+    if ((block == Block::full || a.initial_function) && architecture.outputs != targets)
+        throw bad(fmt::format("{} needs one output a target: --outputs is {}, the data have {} targets",
+                              block == Block::full ? "--block full" : "--initial-function", architecture.outputs, targets));
+    const bool widths_given = a.network.width || !a.network.hidden.empty();
+    if (name == KernelName::ntk && architecture.parametrization == Parametrization::standard && !widths_given && architecture.depth() > 1)
+        throw bad("--kernel ntk --param standard grows with the widths: give --width or --hidden");
+}
+
+template <class Real>
+struct Solution {
+    HostMatrix<double> predictions;              // tests x targets
+    std::optional<HostMatrix<double>> variance;  // tests x 1
+    SystemReport report;
+};
+
+template <class Real>
+Solution<Real> solve(const Arguments& a, Run& run, const Samples& samples, const Architecture& architecture,
+                     const std::optional<Weights>& weights) {
+    const auto backend = run.backend<Real>();
+    const Index n = samples.train.samples(), m = samples.test->samples(), targets = samples.train.y.cols();
+    const Block block = parse_block(a.kernel.block);
+    const KernelName name = parse_kernel(a.kernel.kernel);
+    const double r = static_cast<double>(rows_per_sample(block, architecture)), values = static_cast<double>(n) * r;
+    // The cross kernel is alive beside the symmetric one, and gradient flow keeps eigenvectors and workspace.
+    run.require_memory(fmt::format("prediction from {} samples", n), kernel_bytes(name, block, architecture, n, 0, sizeof(Real)) +
+                                                                         kernel_bytes(name, block, architecture, m, n, sizeof(Real)) +
+                                                                         (a.time ? 3 : 0) * values * values * sizeof(Real));
+    const Matrix<Real> train = upload(backend, samples.train.x), test = upload(backend, samples.test->x);
+    std::optional<KernelSource<Real>> source;
+    auto [kernel, cross] = run.timed("kernel", true, [&] {
+        source.emplace(backend, a.kernel, architecture, a.network.seed, weights);
+        auto pair = std::pair{source->symmetric(train), source->cross(test, train)};
+        backend->synchronize();
+        return pair;
+    });
+    return run.timed("solve", true, [&] {
+        Matrix<Real> y = upload(backend, samples.train.y), start;
+        if (a.initial_function) {
+            backend->axpy(-1, source->initial_function(train).view(), y.view());
+            start = source->initial_function(test);
+        }
+        Matrix<Real> stacked(backend, n * static_cast<Index>(r), block == Block::full ? 1 : targets);
+        backend->copy(block == Block::full ? y.view().reshaped(n * targets, 1) : y.view(), stacked.view());
+        Solution<Real> solution;
+        Matrix<Real> predicted;
+        if (a.time) {
+            const GradientFlow<Real> flow(std::move(kernel));
+            predicted = flow.predict(cross, stacked, *a.time);
+            solution.report = flow.report();
+        } else {
+            const KernelSystem<Real> system(std::move(kernel), a.ridge);
+            predicted = system.predict(cross, stacked);
+            solution.report = system.report();
+            if (a.posterior) solution.variance = download(system.posterior_variance(cross, source->diagonal(test))).template cast<double>();
+        }
+        if (a.initial_function) backend->axpy(1, start.view().reshaped(predicted.rows(), predicted.cols()), predicted.view());
+        const auto flat = download(predicted);
+        solution.predictions = HostMatrix<double>(m, targets, std::vector<double>(flat.data(), flat.data() + flat.size()));
+        return solution;
+    });
+}
+
+/// One line a test sample: what was expected (if known), what was predicted, and the variance.
+std::string as_csv(const Dataset& test, const Dataset& train, const HostMatrix<double>& predictions,
+                   const std::optional<HostMatrix<double>>& variance) {
+    const bool classes = train.classification(), truth = test.has_targets();
+    std::string text = "sample";
+    if (truth && classes) text += ",class";
+    if (classes) text += ",predicted_class";
+    for (Index t = 0; t < predictions.cols(); ++t) {
+        if (truth && !classes) text += fmt::format(",target_{}", t + 1);
+        text += classes ? fmt::format(",score_{}", train.classes[static_cast<std::size_t>(t)]) : fmt::format(",predicted_{}", t + 1);
+    }
+    text += variance ? ",variance\n" : "\n";
+    for (Index i = 0; i < predictions.rows(); ++i) {
+        text += std::to_string(i + 1);
+        if (truth && classes) text += "," + train.classes[static_cast<std::size_t>(test.label[static_cast<std::size_t>(i)])];
+        if (classes) text += "," + train.classes[static_cast<std::size_t>(predicted_class(predictions, i))];
+        for (Index t = 0; t < predictions.cols(); ++t) {
+            if (truth && !classes) text += fmt::format(",{}", test.y(i, t));
+            text += fmt::format(",{}", predictions(i, t));
+        }
+        text += variance ? fmt::format(",{}\n", (*variance)(i, 0)) : "\n";
+    }
+    return text;
+}
+
+void add_results(Run& run, Report& report, const Samples& samples, const HostMatrix<double>& predictions, const SystemReport& system) {
+    const Dataset& test = *samples.test;
+    const std::string condition_name = system.condition_is_estimate ? "1-norm estimate" : "lambda_max / lambda_min";
+    run.results = {{"condition", system.condition}, {"condition_kind", condition_name}, {"log_determinant", system.log_determinant}};
+    Rows rows{{"quantity", "value"}};
+    if (test.has_targets()) {
+        if (samples.train.classification()) {
+            const double correct = accuracy(predictions, test);
+            run.results["accuracy"] = correct;
+            rows.push_back({"test accuracy", fmt::format("{:.2f} %", 100 * correct)});
+        }
+        const double error = rmse(predictions, test.y);
+        run.results["rmse"] = error;
+        rows.push_back({"test RMSE", fmt::format("{:.6g}", error)});
+    }
+    rows.push_back({"condition number", fmt::format("{:.4g} ({})", system.condition, condition_name)});
+    rows.push_back({"log determinant", fmt::format("{:.10g}", system.log_determinant)});
+    report.add_table("Closed-form prediction", rows);
+}
+
+template <class Real>
+void compute(const Arguments& a, Run& run) {
+    const Samples samples = run.timed("data", false, [&] { return load_samples(a.data, true); });
+    run.describe(samples);
+    if (!samples.train.has_targets())
+        throw bad(fmt::format("predict needs targets: {} has none (--labels gives them for .npy and IDX, --target names a CSV column)",
+                              samples.train.source));
+    const auto weights = load_weights(a.network);
+    const Index targets = samples.train.y.cols();
+    const bool output_per_target = a.kernel.block == "full" || a.initial_function;
+    const Architecture architecture = resolve_architecture(a.network, samples.train.features(), weights, output_per_target ? targets : 1);
+    check(a, architecture, targets);
+    run.parameters.update(data_parameters(a.data, samples));
+    if (a.data.test.empty()) run.parameters.update(Json{{"split", a.data.split}, {"split-seed", a.data.split_seed}});
+    run.parameters.update(network_parameters(a.network, architecture));
+
+    const Solution<Real> solution = solve<Real>(a, run, samples, architecture, weights);
+    Report report(run, a.run.out);
+    add_results(run, report, samples, solution.predictions, solution.report);
+    std::vector<std::string> files{"predictions.npy", "predict.csv"};
+    run.timed("write", false, [&] {
+        write_npy(report.path("predictions.npy"), solution.predictions);
+        write_text(report.path("predict.csv"), as_csv(*samples.test, samples.train, solution.predictions, solution.variance));
+        if (!solution.variance) return;
+        write_npy(report.path("variance.npy"), *solution.variance);
+        files.push_back("variance.npy");
+    });
+    report.finish(files);
+}
+
+}  // namespace
+
+void add_predict_command(CLI::App& program) {
+    auto a = std::make_shared<Arguments>();
+    CLI::App* command = program.add_subcommand("predict", "closed-form regression or classification with any of the kernels");
+    add_data_options(*command, a->data, true);
+    add_network_options(*command, a->network, true);
+    add_kernel_options(*command, a->kernel, "ntk");
+    const auto group = "Closed form";
+    command->add_option("--ridge", a->ridge, "lambda of (K + lambda I)")
+        ->capture_default_str()
+        ->check(CLI::NonNegativeNumber)
+        ->group(group);
+    command->add_option("--time", a->time, "gradient flow to time T instead of the limit")->check(CLI::PositiveNumber)->group(group);
+    command->add_flag("--posterior", a->posterior, "NNGP posterior variance")->group(group);
+    command->add_flag("--initial-function", a->initial_function, "start from the network's own f_0 instead of 0")->group(group);
+    add_run_options(*command, a->run);
+    command->footer(
+        "Examples:\n  ntkcuda predict --depth 5 --ridge 1e-6 --out digits\n"
+        "  ntkcuda predict --data train.csv --test test.csv --kernel nngp --posterior --ridge 0.01 --out run");
+    command->callback([a] {
+        if (a->run.out.empty()) throw bad("--out DIRECTORY is needed: where predictions.npy, predict.csv and run.json go");
+        require_writable_directory(a->run.out);
+        Run run("predict", a->run);
+        run.parameters.update(Json{{"kernel", a->kernel.kernel},
+                                   {"block", a->kernel.block},
+                                   {"method", a->kernel.method},
+                                   {"ridge", a->ridge},
+                                   {"posterior", a->posterior},
+                                   {"initial-function", a->initial_function}});
+        if (a->time) run.parameters["time"] = *a->time;
+        with_precision(a->run, [&]<class Real>(std::type_identity<Real>) { compute<Real>(*a, run); });
+    });
+}
+
+}  // namespace ntk::cli

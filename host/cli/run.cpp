@@ -1,0 +1,144 @@
+#include "run.hpp"
+
+#include "host/backend/cuda_entry.hpp"
+
+#include <fmt/format.h>
+#include <zip.h>
+
+#include <cstdio>
+
+extern "C" char* openblas_get_config();
+
+namespace ntk::cli {
+
+int exit_code(ErrorCode code) {
+    switch (code) {
+        case ErrorCode::invalid_argument:
+        case ErrorCode::shape_mismatch:
+        case ErrorCode::io:
+            return exit_bad_input;
+        case ErrorCode::not_positive_definite:
+            return exit_refused;
+        case ErrorCode::device_unavailable:
+        case ErrorCode::out_of_memory:
+            return exit_no_device_or_memory;
+        case ErrorCode::device_failure:
+            break;
+    }
+    return exit_other;
+}
+
+Run::Run(std::string command, RunArguments arguments) : command_(std::move(command)), arguments_(std::move(arguments)) {
+    parameters = {{"device", arguments_.device}, {"precision", arguments_.precision}, {"threads", arguments_.threads}};
+    if (arguments_.memory_gib) parameters["memory"] = *arguments_.memory_gib;
+    data = Json::object();
+    results = Json::object();
+}
+
+void Run::say(const std::string& line) const {
+    if (!arguments_.quiet) fmt::print(arguments_.json ? stderr : stdout, "{}\n", line);
+}
+
+void Run::warn(const std::string& message) {
+    fmt::print(stderr, "warning: {}\n", message);
+    warnings_.push_back(message);
+}
+
+void Run::describe(const Samples& samples) {
+    const Dataset& train = samples.train;
+    data = {{"source", train.source},
+            {"samples", train.samples()},
+            {"features", train.features()},
+            {"test_samples", samples.test ? Json(samples.test->samples()) : Json()},
+            {"task", !train.has_targets() ? Json() : Json(train.classification() ? "classification" : "regression")},
+            {"classes", train.classes},
+            {"normalize", to_string(samples.normalization)}};
+    std::string task = !train.has_targets()     ? "no targets"
+                       : train.classification() ? fmt::format("classification, {} classes", train.classes.size())
+                                                : fmt::format("regression, {} targets", train.y.cols());
+    const std::string test = samples.test ? fmt::format(" + {} test", samples.test->samples()) : "";
+    say(fmt::format("data      {}: {}{} samples x {} features, {}; normalisation {}", train.source, train.samples(), test, train.features(),
+                    task, to_string(samples.normalization)));
+}
+
+void Run::add_time(const std::string& phase, bool compute, double seconds) {
+    timings_[phase] = timings_.value(phase, 0.0) + seconds;
+    if (compute) timings_["compute"] = timings_.value("compute", 0.0) + seconds;
+}
+
+void Run::use_device(const DeviceInfo& device) {
+    device_ = device;
+    say(fmt::format("device    {} ({}), {}", device.id(), device.name, arguments_.precision));
+}
+
+void Run::require_memory(const std::string& what, double bytes) const {
+    constexpr double gib = 1024.0 * 1024.0 * 1024.0;
+    const bool limited = arguments_.memory_gib.has_value();
+    const double available = limited ? *arguments_.memory_gib * gib : static_cast<double>(device_.memory_free);
+    if (bytes <= available) return;
+    throw Error(
+        ErrorCode::out_of_memory,
+        fmt::format("{} needs {} on {}, and {} {}; use fewer samples, --precision fp32, or a larger device", what, readable_bytes(bytes),
+                    device_.id(), readable_bytes(available), limited ? "is what --memory allows" : "is free"));
+}
+
+Json Run::record() const {
+    Json timings = timings_;
+    timings["total"] = std::chrono::duration<double>(Clock::now() - start_).count();
+    Json device = {{"id", device_.id()}, {"name", device_.name}, {"memory_total", device_.memory_total}, {"threads", device_.threads}};
+    return {{"program", "ntkcuda"}, {"version", NTKCUDA_VERSION}, {"command", command_},      {"parameters", parameters},
+            {"data", data},         {"device", device},           {"libraries", libraries()}, {"results", results},
+            {"timings", timings},   {"warnings", warnings_}};
+}
+
+void Run::finish() const {
+    if (arguments_.json) fmt::print("{}\n", record().dump(2));
+}
+
+Json libraries() {
+    Json all = {{"openblas", openblas_get_config()}, {"libzip", zip_libzip_version()}};
+    if (const auto cuda = cuda::versions(); !cuda.empty()) all["cuda"] = cuda;
+    return all;
+}
+
+std::string readable_bytes(double bytes) {
+    const char* units[] = {"bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+    int unit = 0;
+    for (; bytes >= 1024 && unit < 6; ++unit) bytes /= 1024;
+    return unit == 0 ? fmt::format("{:.0f} bytes", bytes) : fmt::format("{:.1f} {}", bytes, units[unit]);
+}
+
+Json network_parameters(const NetworkArguments& arguments, const Architecture& architecture) {
+    Json parameters = {{"depth", architecture.depth()},
+                       {"outputs", architecture.outputs},
+                       {"activation", to_string(architecture.activation)},
+                       {"w-std", architecture.weight_std},
+                       {"b-std", architecture.bias_std},
+                       {"biases", to_string(architecture.biases)},
+                       {"param", to_string(architecture.parametrization)},
+                       {"seed", arguments.seed}};
+    if (!arguments.weights.empty()) parameters["weights"] = arguments.weights;
+    // One width says it shorter, and a deep network needs no list.
+    else if (!arguments.hidden.empty())
+        parameters["hidden"] = architecture.hidden;
+    else if (!architecture.hidden.empty())
+        parameters["width"] = architecture.hidden.front();
+    return parameters;
+}
+
+Json data_parameters(const DataArguments& arguments, const Samples& samples) {
+    Json parameters = {{"data", arguments.data.source}, {"normalize", to_string(samples.normalization)}};
+    const auto add = [&](const char* name, const std::string& value) {
+        if (!value.empty()) parameters[name] = value;
+    };
+    add("test", arguments.test);
+    add("labels", arguments.data.labels);
+    add("test-labels", arguments.test_labels);
+    add("target", arguments.data.target.value_or(""));
+    if (arguments.data.task != Task::automatic)
+        parameters["task"] = arguments.data.task == Task::classification ? "classification" : "regression";
+    if (arguments.data.samples) parameters["samples"] = *arguments.data.samples;
+    return parameters;
+}
+
+}  // namespace ntk::cli

@@ -1,0 +1,97 @@
+#pragma once
+
+// One run of a command: its device, messages, timings, warnings, and the record that becomes run.json.
+
+#include "arguments.hpp"
+
+#include <ntkcuda/backend.hpp>
+
+#include <nlohmann/json.hpp>
+
+#include <chrono>
+#include <functional>
+#include <string>
+
+namespace ntk::cli {
+
+using Json = nlohmann::ordered_json;
+
+/// Exit codes of the contract.
+enum ExitCode { exit_done = 0, exit_other = 1, exit_bad_input = 2, exit_refused = 3, exit_no_device_or_memory = 4 };
+[[nodiscard]] int exit_code(ErrorCode code);
+
+class Run {
+public:
+    Run(std::string command, RunArguments arguments);
+
+    [[nodiscard]] const RunArguments& arguments() const { return arguments_; }
+    /// "parameters" (named like the options), "data", "results": filled by the command.
+    Json parameters, data, results;
+
+    /// A line for people: on stdout, or on stderr with --json; nothing with --quiet.
+    void say(const std::string& line) const;
+    /// Printed on stderr at once (also with --quiet) and kept for run.json.
+    void warn(const std::string& message);
+    /// What was chosen for the user: samples, features, classes, normalisation.
+    void describe(const Samples& samples);
+
+    /// Runs `work` and adds its seconds to timings[phase]; `compute` phases also count in timings.compute.
+    template <class Work>
+    auto timed(const std::string& phase, bool compute, Work&& work) {
+        const Stopwatch watch(*this, phase, compute);
+        return work();
+    }
+
+    /// The backend of --device and --threads in this precision.
+    template <class Real>
+    [[nodiscard]] std::shared_ptr<Backend<Real>> backend() {
+        auto made = make_backend<Real>(arguments_.device, arguments_.threads);
+        use_device(made->info());
+        return made;
+    }
+    /// Throws Error(out_of_memory) naming the number when `bytes` exceeds --memory or what is free on the device.
+    void require_memory(const std::string& what, double bytes) const;
+
+    /// The whole record; `timings.total` is up to now.
+    [[nodiscard]] Json record() const;
+    /// With --json prints the record on stdout.
+    void finish() const;
+
+private:
+    using Clock = std::chrono::steady_clock;
+    struct Stopwatch {
+        Stopwatch(Run& owner, std::string name, bool counts) : run(owner), phase(std::move(name)), compute(counts) {}
+        ~Stopwatch() { run.add_time(phase, compute, std::chrono::duration<double>(Clock::now() - start).count()); }
+        Run& run;
+        std::string phase;
+        bool compute;
+        Clock::time_point start = Clock::now();
+    };
+    void add_time(const std::string& phase, bool compute, double seconds);
+    void use_device(const DeviceInfo& device);
+
+    std::string command_;
+    RunArguments arguments_;
+    Clock::time_point start_ = Clock::now();
+    DeviceInfo device_;
+    Json timings_ = Json::object();
+    std::vector<std::string> warnings_;
+};
+
+/// Calls work with a std::type_identity of float or double, as --precision says.
+template <class Work>
+auto with_precision(const RunArguments& arguments, Work&& work) {
+    return arguments.precision == "fp32" ? work(std::type_identity<float>{}) : work(std::type_identity<double>{});
+}
+
+/// Versions of the program and the libraries it runs on.
+[[nodiscard]] Json libraries();
+/// "1.5 GiB".
+[[nodiscard]] std::string readable_bytes(double bytes);
+
+/// The parameters of a network, named like the options.
+[[nodiscard]] Json network_parameters(const NetworkArguments& arguments, const Architecture& architecture);
+/// The parameters of the data.
+[[nodiscard]] Json data_parameters(const DataArguments& arguments, const Samples& samples);
+
+}  // namespace ntk::cli

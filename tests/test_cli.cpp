@@ -1,0 +1,194 @@
+// The command line as a contract: what each kind of bad input says and exits with, what a good run leaves, and that nothing
+// half-written remains.
+
+#include "support/program.hpp"
+
+#include <ntkcuda/array_file.hpp>
+#include <ntkcuda/ntkcuda.hpp>
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <nlohmann/json.hpp>
+
+namespace {
+
+using namespace ntk;
+using namespace ntk::testing;
+using ::testing::HasSubstr;
+
+/// A case of bad input: the arguments, the exit code, and words that the message must contain.
+struct BadInput {
+    std::string name, arguments;
+    int code;
+    std::vector<std::string> words;
+};
+
+void PrintTo(const BadInput& input, std::ostream* out) { *out << input.name; }
+
+class CommandLineRefuses : public ::testing::TestWithParam<BadInput> {};
+
+void write_inputs(const Scratch& s) {
+    s.write("ragged.csv", "a,b,label\n1,2,x\n3,y\n");
+    s.write("text.csv", "a,b,label\n1,2,x\n3,oops,y\n");
+    s.write("nan.csv", "a,b,label\n1,2,x\n3,nan,y\n");
+    s.write("inf.csv", "a,b,label\n1,inf,x\n3,4,y\n");
+    s.write("good.csv", "a,b,label\n1,2,x\n3,4,y\n5,6,x\n7,8,y\n2,1,x\n");
+    s.write("short.npy", std::string("\x93NUMPY\x01\x00\x76\x00", 10) + "{'descr': '<f8', 'fortran_order': False, 'shape': (3, 4), }" +
+                             std::string(58, ' ') + "\n" + std::string(8, '\0'));
+    s.write("complex.npy", std::string("\x93NUMPY\x01\x00\x76\x00", 10) + "{'descr': '<c16', 'fortran_order': False, 'shape': (1, 1), }" +
+                               std::string(57, ' ') + "\n" + std::string(16, '\0'));
+    s.write("broken.npz", "PK\x03\x04 this is not an archive");
+    s.write("short.idx", std::string("\x00\x00\x08\x02\x00\x00\x00\x05\x00\x00\x00\x05", 12) + "abc");
+    s.write("unknown.toml", "widht = 3\n");
+}
+
+TEST_P(CommandLineRefuses, WithItsOwnMessageAndCode) {
+    const Scratch scratch;
+    write_inputs(scratch);
+    const Outcome outcome = run_program(scratch, GetParam().arguments);
+    EXPECT_EQ(outcome.code, GetParam().code) << outcome.out << outcome.err;
+    for (const auto& word : GetParam().words) EXPECT_THAT(outcome.err, HasSubstr(word));
+    EXPECT_FALSE(std::filesystem::exists(scratch.file("K.npy")));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Inputs, CommandLineRefuses,
+    ::testing::Values(
+        BadInput{"no_command", "", 2, {"subcommand"}}, BadInput{"unknown_command", "kernels", 2, {"kernels"}},
+        BadInput{"unknown_option", "kernel --widht 3 --out K.npy", 2, {"--widht"}},
+        BadInput{"unknown_config_name", "kernel --config unknown.toml --out K.npy", 2, {"widht"}},
+        BadInput{"missing_config", "kernel --config none.toml --out K.npy", 2, {"none.toml"}},
+        BadInput{"missing_file", "kernel --data none.csv --out K.npy", 2, {"none.csv"}},
+        BadInput{"ragged_csv", "kernel --data ragged.csv --out K.npy", 2, {"ragged.csv", "3"}},
+        BadInput{"text_in_csv", "kernel --data text.csv --out K.npy", 2, {"text.csv", "oops", "3"}},
+        BadInput{"nan_in_csv", "kernel --data nan.csv --out K.npy", 2, {"nan.csv", "3"}},
+        BadInput{"inf_in_csv", "kernel --data inf.csv --out K.npy", 2, {"inf.csv", "2"}},
+        BadInput{"truncated_npy", "kernel --data short.npy --out K.npy", 2, {"short.npy"}},
+        BadInput{"complex_npy", "kernel --data complex.npy --out K.npy", 2, {"complex.npy", "c16"}},
+        BadInput{"broken_npz", "kernel --data broken.npz --out K.npy", 2, {"broken.npz"}},
+        BadInput{"truncated_idx", "kernel --data short.idx --out K.npy", 2, {"short.idx"}},
+        BadInput{"unknown_synthetic_key", "kernel --data sphere:n=3,d=2,seed=1,k=2 --out K.npy", 2, {"k"}},
+        BadInput{"unknown_activation", "kernel --activation tanhh --out K.npy", 2, {"tanhh", "relu"}},
+        BadInput{"depth_and_hidden_disagree", "kernel --depth 5 --hidden 8,8 --out K.npy", 2, {"--depth 5", "--hidden"}},
+        BadInput{"width_and_hidden", "kernel --width 5 --hidden 8,8 --out K.npy", 2, {"--width", "--hidden"}},
+        BadInput{"width_zero", "kernel --width 0 --out K.npy", 2, {"width"}},
+        BadInput{"depth_zero", "kernel --depth 0 --out K.npy", 2, {"--depth"}},
+        BadInput{"negative_std", "kernel --w-std -1 --out K.npy", 2, {"weight_std"}},
+        BadInput{"absurd_samples", "kernel --data sphere:n=3000000,d=3,seed=1 --kernel ntk --out K.npy", 4, {"TiB"}},
+        BadInput{"absurd_width", "kernel --samples 10 --width 100000000 --out K.npy", 4, {"iB"}},
+        BadInput{"absurd_source", "kernel --data sphere:n=1000000000000,d=1000,seed=1 --out K.npy", 4, {}},
+        BadInput{"memory_limit", "kernel --samples 1000 --memory 0.001 --out K.npy", 4, {"--memory", "MiB"}},
+        BadInput{"unknown_device", "kernel --device tpu --out K.npy", 2, {"tpu"}},
+        BadInput{"no_such_gpu", "kernel --samples 5 --device cuda:77 --out K.npy", 4, {"cuda:77"}},
+        BadInput{"unwritable_output", "kernel --samples 5 --out /nonexistent/K.npy", 2, {"/nonexistent"}},
+        BadInput{"output_is_a_directory", "kernel --samples 5 --out /tmp", 2, {"/tmp"}},
+        BadInput{"unwritable_directory", "predict --samples 50 --out /proc/none", 2, {"/proc/none"}},
+        BadInput{"no_output", "predict --samples 50", 2, {"--out"}},
+        BadInput{"predict_without_targets", "predict --data sphere:n=20,d=3,seed=1 --out P", 2, {"targets"}},
+        BadInput{"standard_ntk_without_widths", "kernel --samples 5 --kernel ntk --param standard --out K.npy", 2, {"--width"}},
+        BadInput{"diag_cross", "kernel --data good.csv --test good.csv --block diag --out K.npy", 2, {"diag"}},
+        BadInput{"duplicated_samples", "predict --data good.csv --test good.csv --samples 4 --depth 1 --out P", 3, {"pivot", "--ridge"}}),
+    [](const auto& input) { return input.param.name; });
+
+TEST(CommandLine, HelpAndVersionExitWithZero) {
+    const Scratch scratch;
+    for (const char* arguments :
+         {"--help", "--version", "kernel --help", "jacobian --help", "predict --help", "compare --help", "info", "info --json"})
+        EXPECT_EQ(run_program(scratch, arguments).code, 0) << arguments;
+    EXPECT_THAT(run_program(scratch, "kernel --help").out, HasSubstr("Examples:"));
+}
+
+TEST(CommandLine, KernelIsTheLibrarysKernel) {
+    const Scratch scratch;
+    const Outcome outcome = run_program(
+        scratch, "kernel --data sphere:n=7,d=4,seed=3 --hidden 6,5 --outputs 2 --block full --seed 9 --out K.npy --json --device cpu");
+    ASSERT_EQ(outcome.code, 0) << outcome.err;
+    const auto backend = make_backend<double>("cpu");
+    Dataset data = load_data({.source = "sphere:n=7,d=4,seed=3"});
+    normalize(Normalization::sphere, data);
+    const Architecture net{.inputs = 4, .hidden = {6, 5}, .outputs = 2};
+    const auto expected = download(empirical_ntk(draw_network(backend, net, 9), upload(backend, data.x).view(), {.block = Block::full}));
+    const Array written = read_npy(scratch.file("K.npy"));
+    ASSERT_EQ(written.shape, (std::vector<Index>{14, 14}));
+    EXPECT_EQ(written.values, std::vector<double>(expected.data(), expected.data() + expected.size()));
+
+    const auto record = nlohmann::json::parse(outcome.out);
+    EXPECT_EQ(record, nlohmann::json::parse(outcome.out));
+    EXPECT_EQ(record.at("command"), "kernel");
+    EXPECT_GE(record.at("timings").at("total").get<double>(), record.at("timings").at("compute").get<double>());
+    const auto saved = nlohmann::json::parse(contents(scratch.file("K.run.json")));
+    EXPECT_EQ(saved.at("parameters"), record.at("parameters"));
+}
+
+TEST(CommandLine, RerunFromRunJsonGivesTheSameBits) {
+    const Scratch scratch;
+    ASSERT_EQ(run_program(scratch, "kernel --samples 20 --hidden 16,8 --b-std 0.3 --activation erf --seed 4 --out A.npy").code, 0);
+    const Outcome again = run_program(scratch, "kernel --config A.run.json --out B.npy");
+    ASSERT_EQ(again.code, 0) << again.err;
+    EXPECT_EQ(contents(scratch.file("A.npy")), contents(scratch.file("B.npy")));
+    scratch.write("run.toml", "samples = 20\nhidden = [16, 8]\nb-std = 0.3\nactivation = \"erf\"\nseed = 5\n");
+    const Outcome toml = run_program(scratch, "kernel --config run.toml --seed 4 --out C.npy");
+    ASSERT_EQ(toml.code, 0) << toml.err;
+    EXPECT_EQ(contents(scratch.file("A.npy")), contents(scratch.file("C.npy")));
+}
+
+TEST(CommandLine, KernelBitsDoNotDependOnThreads) {
+    const Scratch scratch;
+    for (const char* kernel : {"empirical-ntk", "empirical-nngp", "ntk", "nngp"}) {
+        for (const char* threads : {"1", "2", "3"})
+            ASSERT_EQ(run_program(scratch, std::string("kernel --samples 450 --width 70 --kernel ") + kernel + " --threads " + threads +
+                                               " --device cpu --out K" + threads + ".npy")
+                          .code,
+                      0);
+        EXPECT_EQ(contents(scratch.file("K1.npy")), contents(scratch.file("K2.npy"))) << kernel;
+        EXPECT_EQ(contents(scratch.file("K1.npy")), contents(scratch.file("K3.npy"))) << kernel;
+    }
+}
+
+TEST(CommandLine, PerLayerTermsSumToTheKernel) {
+    const Scratch scratch;
+    ASSERT_EQ(run_program(scratch, "kernel --samples 12 --depth 4 --width 20 --per-layer --out K.npy").code, 0);
+    const Array kernel = read_npy(scratch.file("K.npy")), layers = read_npy(scratch.file("K.layers.npy"));
+    ASSERT_EQ(layers.shape, (std::vector<Index>{4, 12, 12}));
+    for (std::size_t i = 0; i < kernel.values.size(); ++i) {
+        double sum = 0;
+        for (std::size_t l = 0; l < 4; ++l) sum += layers.values[l * kernel.values.size() + i];
+        EXPECT_NEAR(sum, kernel.values[i], 1e-12 * std::abs(kernel.values[i]));
+    }
+}
+
+TEST(CommandLine, NormalizedKernelHasAUnitDiagonal) {
+    const Scratch scratch;
+    for (const char* block : {"trace", "full"}) {
+        ASSERT_EQ(
+            run_program(scratch, std::string("kernel --samples 9 --width 30 --outputs 3 --normalized --out K.npy --block ") + block).code,
+            0);
+        const Array kernel = read_npy(scratch.file("K.npy"));
+        for (Index i = 0; i < kernel.shape[0]; ++i) EXPECT_NEAR(kernel.values[static_cast<std::size_t>(i * kernel.shape[1] + i)], 1, 1e-14);
+    }
+}
+
+TEST(CommandLine, PredictLearnsTheDigits) {
+    const Scratch scratch;
+    const Outcome outcome = run_program(scratch, "predict --samples 600 --json --out P");
+    ASSERT_EQ(outcome.code, 0) << outcome.err;
+    const auto results = nlohmann::json::parse(outcome.out).at("results");
+    EXPECT_GT(results.at("accuracy").get<double>(), 0.9);  // 10 classes: chance is 0.1
+    EXPECT_EQ(read_npy(scratch.file("P/predictions.npy")).shape, (std::vector<Index>{120, 10}));
+    EXPECT_THAT(contents(scratch.file("P/predict.csv")), HasSubstr("sample,class,predicted_class,score_0"));
+}
+
+TEST(CommandLine, FullBlockAndInitialFunctionAgreeWithTraceOnOneTarget) {
+    const Scratch scratch;
+    std::string rows = "a,b,c,y\n";
+    for (int i = 0; i < 30; ++i) rows += fmt::format("{},{},{},{}\n", std::cos(i), std::sin(2 * i), std::cos(3 * i + 1), std::sin(i) + 0.5);
+    scratch.write("r.csv", rows);
+    const std::string common = "predict --data r.csv --kernel empirical-ntk --width 64 --ridge 1e-3 --out ";
+    ASSERT_EQ(run_program(scratch, common + "T").code, 0);
+    ASSERT_EQ(run_program(scratch, common + "F --block full").code, 0);
+    EXPECT_EQ(contents(scratch.file("T/predictions.npy")), contents(scratch.file("F/predictions.npy")));
+    ASSERT_EQ(run_program(scratch, common + "I --initial-function").code, 0);
+    EXPECT_NE(contents(scratch.file("T/predictions.npy")), contents(scratch.file("I/predictions.npy")));
+}
+
+}  // namespace
