@@ -13,8 +13,7 @@ void HostArithmetic<Real>::gemm(Transpose ta, Transpose tb, double alpha, ConstM
     const bool a_transposed = ta == Transpose::yes, b_transposed = tb == Transpose::yes;
     const Index k = a_transposed ? a.rows() : a.cols();
     blas_int(std::max({k, a.stride(), b.stride(), c.stride()}));
-    const Index side = tile_side(c.rows(), c.cols());
-    const std::vector<Tile> tiles = all_tiles(c.rows(), c.cols(), side, side);
+    const std::vector<Tile> tiles = all_tiles(c.rows(), c.cols(), tile_shape(c.rows(), c.cols()));
     const SerialBlas serial;
 #pragma omp parallel for num_threads(this->threads()) schedule(dynamic) if (tiles.size() > 1)
     for (const Tile& t : tiles)
@@ -29,7 +28,7 @@ void HostArithmetic<Real>::accumulate_gram(MatrixView<Real> theta, ConstMatrixVi
     if (triangle == Triangle::full) return gemm(Transpose::no, Transpose::yes, alpha, j1, j2, 1, theta);
     blas_int(std::max(j1.stride(), theta.stride()));
     const Index stride = std::max<Index>(1, j1.stride());
-    const std::vector<Tile> tiles = lower_tiles(theta.rows(), tile_side(theta.rows(), theta.cols()));
+    const std::vector<Tile> tiles = lower_tiles(theta.rows(), tile_shape(theta.rows(), theta.cols()));
     const SerialBlas serial;
 #pragma omp parallel for num_threads(this->threads()) schedule(dynamic) if (tiles.size() > 1)
     for (const Tile& t : tiles) {
@@ -80,7 +79,7 @@ void HostArithmetic<Real>::diagonal(ConstMatrixView<Real> x, MatrixView<Real> di
 template <class Real>
 void HostArithmetic<Real>::mirror_lower(MatrixView<Real> x) {
     constexpr Index side = 32;  // two tiles of it stay in the first cache while one is read along columns
-    const std::vector<Tile> tiles = lower_tiles(x.rows(), side);
+    const std::vector<Tile> tiles = lower_tiles(x.rows(), {side, side});
 #pragma omp parallel for num_threads(this->threads()) schedule(static) if (x.size() > elementwise_chunk)
     for (const Tile& t : tiles)
         for (Index i = t.row; i < t.row + t.rows; ++i)
@@ -113,7 +112,7 @@ Norms norms_of(int threads, Index rows, Index cols, const Entry& entry) {
         double squares = 0, max_abs = 0, column[side] = {};
         bool finite = true;
     };
-    const std::vector<Tile> tiles = all_tiles(rows, cols, side, side);
+    const std::vector<Tile> tiles = all_tiles(rows, cols, {side, side});
     std::vector<Partial> partials(tiles.size());
 #pragma omp parallel for num_threads(threads) schedule(static) if (rows * cols > elementwise_chunk)
     for (std::size_t t = 0; t < tiles.size(); ++t) {

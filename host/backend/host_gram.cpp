@@ -10,22 +10,22 @@
 namespace ntk {
 namespace {
 
-/// What one thread needs for a tile of `samples` x `samples` samples with r rows of delta each.
+/// What one thread needs for a tile of `shape` samples with r rows of delta each.
 template <class Real>
 class TileScratch {
 public:
-    TileScratch(int threads, Index samples, Index r)
-        : samples_(samples),
-          r_(r),
-          size_(samples * samples + samples * r * (samples * r + 1)),
+    TileScratch(int threads, TileShape shape, Index r)
+        : samples_(shape.rows * shape.cols),
+          deltas_(samples_ * r * r),
+          size_(samples_ + deltas_ + shape.cols * r),
           memory_(std::make_unique_for_overwrite<Real[]>(static_cast<std::size_t>(threads * size_))) {}
 
     [[nodiscard]] Real* sample_gram(int thread) const { return memory_.get() + thread * size_; }
-    [[nodiscard]] Real* delta_gram(int thread) const { return sample_gram(thread) + samples_ * samples_; }
-    [[nodiscard]] Real* factors(int thread) const { return delta_gram(thread) + samples_ * r_ * samples_ * r_; }
+    [[nodiscard]] Real* delta_gram(int thread) const { return sample_gram(thread) + samples_; }
+    [[nodiscard]] Real* factors(int thread) const { return delta_gram(thread) + deltas_; }
 
 private:
-    Index samples_, r_, size_;
+    Index samples_, deltas_, size_;
     std::unique_ptr<Real[]> memory_;
 };
 
@@ -50,10 +50,11 @@ void HostGram<Real>::accumulate_layer_gram(MatrixView<Real> theta, ConstMatrixVi
     blas_int(std::max({a1.stride(), a2.stride(), d1.stride(), d2.stride(), theta.stride()}));
     const bool identity = d1.empty();
     const Index r = theta.rows() / a1.rows();
-    const Index side = std::max<Index>(1, tile_side(theta.rows(), theta.cols()) / r);
-    const std::vector<Tile> tiles = triangle_tiles(a1.rows(), a2.rows(), side, triangle);
+    const TileShape whole = tile_shape(theta.rows(), theta.cols());
+    const TileShape shape{std::max<Index>(1, whole.rows / r), std::max<Index>(1, whole.cols / r)};
+    const std::vector<Tile> tiles = triangle == Triangle::lower ? lower_tiles(a1.rows(), shape) : all_tiles(a1.rows(), a2.rows(), shape);
     const int threads = std::min(this->threads(), static_cast<int>(tiles.size()));
-    const TileScratch<Real> scratch(threads, side, r);
+    const TileScratch<Real> scratch(threads, shape, r);
     const SerialBlas serial;
 #pragma omp parallel for num_threads(threads) schedule(dynamic) if (threads > 1)
     for (const Tile& t : tiles) {

@@ -14,34 +14,39 @@ struct Tile {
     Index row, rows, col, cols;
 };
 
-/// Side of the tiles of a rows x cols result: 384 runs at the full GEMM rate with both Gram tiles in cache; smaller where that would
-/// leave fewer than 16 tiles to share.
-[[nodiscard]] inline Index tile_side(Index rows, Index cols) {
+/// Sides of the tiles that a result is cut into.
+struct TileShape {
+    Index rows, cols;
+};
+
+/// The tiles of a GEMM with a rows x cols result. 384 x 768 runs within a few percent of the rate of an undivided GEMM and two such
+/// tiles stay in cache; squares of 384 and less where that would leave too few tiles to share.
+[[nodiscard]] inline TileShape tile_shape(Index rows, Index cols) {
+    const auto count = [=](Index row_side, Index col_side) {
+        return ((rows + row_side - 1) / row_side) * ((cols + col_side - 1) / col_side);
+    };
     Index side = 384;
-    while (side > 96 && ((rows + side - 1) / side) * ((cols + side - 1) / side) < 16) side /= 2;
-    return side;
+    if (count(side, 2 * side) >= 32) return {side, 2 * side};
+    while (side > 96 && count(side, side) < 16) side /= 2;
+    return {side, side};
 }
 
-/// The tiles of a rows x cols result with sides `row_side` and `col_side`.
-[[nodiscard]] inline std::vector<Tile> all_tiles(Index rows, Index cols, Index row_side, Index col_side) {
+/// The tiles of a rows x cols result.
+[[nodiscard]] inline std::vector<Tile> all_tiles(Index rows, Index cols, TileShape shape) {
     std::vector<Tile> tiles;
-    for (Index i = 0; i < rows; i += row_side)
-        for (Index j = 0; j < cols; j += col_side) tiles.push_back({i, std::min(row_side, rows - i), j, std::min(col_side, cols - j)});
+    for (Index i = 0; i < rows; i += shape.rows)
+        for (Index j = 0; j < cols; j += shape.cols)
+            tiles.push_back({i, std::min(shape.rows, rows - i), j, std::min(shape.cols, cols - j)});
     return tiles;
 }
 
-/// The tiles on and below the diagonal of an n x n result; those on the diagonal, which are the cheaper ones, last.
-[[nodiscard]] inline std::vector<Tile> lower_tiles(Index n, Index side) {
+/// The tiles on and below the diagonal of an n x n result. Those on the diagonal are square; they are the cheaper ones and come last.
+[[nodiscard]] inline std::vector<Tile> lower_tiles(Index n, TileShape shape) {
     std::vector<Tile> tiles;
-    for (Index i = 0; i < n; i += side)
-        for (Index j = 0; j < i; j += side) tiles.push_back({i, std::min(side, n - i), j, side});
-    for (Index i = 0; i < n; i += side) tiles.push_back({i, std::min(side, n - i), i, std::min(side, n - i)});
+    for (Index i = 0; i < n; i += shape.rows)
+        for (Index j = 0; j < i; j += shape.cols) tiles.push_back({i, std::min(shape.rows, n - i), j, std::min(shape.cols, i - j)});
+    for (Index i = 0; i < n; i += shape.rows) tiles.push_back({i, std::min(shape.rows, n - i), i, std::min(shape.rows, n - i)});
     return tiles;
-}
-
-/// The same tiles of a square result for a triangle, or all of it.
-[[nodiscard]] inline std::vector<Tile> triangle_tiles(Index rows, Index cols, Index side, Triangle triangle) {
-    return triangle == Triangle::lower ? lower_tiles(rows, side) : all_tiles(rows, cols, side, side);
 }
 
 /// Elements that one thread takes at a time in elementwise work; less than this runs in the caller alone.
