@@ -52,7 +52,7 @@ void HostGram<Real>::accumulate_layer_gram(MatrixView<Real> theta, ConstMatrixVi
     const Index r = theta.rows() / a1.rows();
     const TileShape whole = tile_shape(theta.rows(), theta.cols());
     const TileShape shape{std::max<Index>(1, whole.rows / r), std::max<Index>(1, whole.cols / r)};
-    const std::vector<Tile> tiles = triangle == Triangle::lower ? lower_tiles(a1.rows(), shape) : all_tiles(a1.rows(), a2.rows(), shape);
+    const std::vector<Tile> tiles = triangle_tiles(a1.rows(), a2.rows(), shape, triangle);
     const int threads = std::min(this->threads(), static_cast<int>(tiles.size()));
     const TileScratch<Real> scratch(threads, shape, r);
     const SerialBlas serial;

@@ -105,8 +105,8 @@ void HostInfiniteWidth<Real>::infinite_width_kernel(const Architecture& architec
     blas_int(x1.cols());
     const LimitProblem problem = limit_problem(architecture, kernel);
     const ScaledRows rows(x1, this->threads()), cols(x2, this->threads());
-    const Index side = tile_side(out.rows(), out.cols());
-    const std::vector<Tile> tiles = triangle_tiles(out.rows(), out.cols(), side, triangle);
+    const Index side = tile_shape(out.rows(), out.cols()).rows;
+    const std::vector<Tile> tiles = triangle_tiles(out.rows(), out.cols(), {side, side}, triangle);
     const LimitTile run = limit_tile_variants().back();
     const int threads = static_cast<int>(std::min<std::size_t>(static_cast<std::size_t>(this->threads()), tiles.size()));
     std::vector<Scratch> scratch;  // before the parallel region, from which no exception can leave

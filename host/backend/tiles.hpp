@@ -49,6 +49,11 @@ struct TileShape {
     return tiles;
 }
 
+/// The tiles of a result of which one triangle or all is computed.
+[[nodiscard]] inline std::vector<Tile> triangle_tiles(Index rows, Index cols, TileShape shape, Triangle triangle) {
+    return triangle == Triangle::lower ? lower_tiles(rows, shape) : all_tiles(rows, cols, shape);
+}
+
 /// Elements that one thread takes at a time in elementwise work; less than this runs in the caller alone.
 inline constexpr Index elementwise_chunk = 16384;
 
