@@ -14,8 +14,9 @@ void HostArithmetic<Real>::gemm(Transpose ta, Transpose tb, double alpha, ConstM
     const Index k = a_transposed ? a.rows() : a.cols();
     blas_int(std::max({k, a.stride(), b.stride(), c.stride()}));
     const std::vector<Tile> tiles = all_tiles(c.rows(), c.cols(), tile_shape(c.rows(), c.cols()));
+    const int threads = tile_threads(this->threads(), tiles.size(), c.size() * k);
     const SerialBlas serial;
-#pragma omp parallel for num_threads(this->threads()) schedule(dynamic) if (tiles.size() > 1)
+#pragma omp parallel for num_threads(threads) schedule(dynamic) if (threads > 1)
     for (const Tile& t : tiles)
         blas_gemm(a_transposed, b_transposed, t.rows, t.cols, k, alpha, a_transposed ? a.data() + t.row : row_of(a, t.row),
                   std::max<Index>(1, a.stride()), b_transposed ? row_of(b, t.col) : b.data() + t.col, std::max<Index>(1, b.stride()), beta,
@@ -29,8 +30,9 @@ void HostArithmetic<Real>::accumulate_gram(MatrixView<Real> theta, ConstMatrixVi
     blas_int(std::max(j1.stride(), theta.stride()));
     const Index stride = std::max<Index>(1, j1.stride());
     const std::vector<Tile> tiles = lower_tiles(theta.rows(), tile_shape(theta.rows(), theta.cols()));
+    const int threads = tile_threads(this->threads(), tiles.size(), theta.size() * j1.cols());
     const SerialBlas serial;
-#pragma omp parallel for num_threads(this->threads()) schedule(dynamic) if (tiles.size() > 1)
+#pragma omp parallel for num_threads(threads) schedule(dynamic) if (threads > 1)
     for (const Tile& t : tiles) {
         Real* out = row_of(theta, t.row) + t.col;
         if (t.row == t.col)
@@ -80,7 +82,7 @@ template <class Real>
 void HostArithmetic<Real>::mirror_lower(MatrixView<Real> x) {
     constexpr Index side = 32;  // two tiles of it stay in the first cache while one is read along columns
     const std::vector<Tile> tiles = lower_tiles(x.rows(), {side, side});
-#pragma omp parallel for num_threads(this->threads()) schedule(static) if (x.size() > elementwise_chunk)
+#pragma omp parallel for num_threads(this->threads()) schedule(static) if (x.size() > elementwise_alone)
     for (const Tile& t : tiles)
         for (Index i = t.row; i < t.row + t.rows; ++i)
             for (Index j = t.col; j < std::min(i, t.col + t.cols); ++j) row_of(x, j)[i] = row_of(x, i)[j];
@@ -98,7 +100,7 @@ void HostArithmetic<Real>::normalize(ConstMatrixView<Real> rows, ConstMatrixView
 
 template <class Real>
 void HostArithmetic<Real>::row_dots(ConstMatrixView<Real> a, ConstMatrixView<Real> b, MatrixView<Real> out) {
-#pragma omp parallel for num_threads(this->threads()) schedule(static) if (a.size() > elementwise_chunk)
+#pragma omp parallel for num_threads(this->threads()) schedule(static) if (a.size() > elementwise_alone)
     for (Index i = 0; i < a.rows(); ++i) *row_of(out, i) = static_cast<Real>(dot(row_of(a, i), row_of(b, i), a.cols()));
 }
 
@@ -114,7 +116,7 @@ Norms norms_of(int threads, Index rows, Index cols, const Entry& entry) {
     };
     const std::vector<Tile> tiles = all_tiles(rows, cols, {side, side});
     std::vector<Partial> partials(tiles.size());
-#pragma omp parallel for num_threads(threads) schedule(static) if (rows * cols > elementwise_chunk)
+#pragma omp parallel for num_threads(threads) schedule(static) if (rows * cols > elementwise_alone)
     for (std::size_t t = 0; t < tiles.size(); ++t) {
         const Tile& tile = tiles[t];
         Partial& partial = partials[t];

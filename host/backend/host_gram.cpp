@@ -53,7 +53,7 @@ void HostGram<Real>::accumulate_layer_gram(MatrixView<Real> theta, ConstMatrixVi
     const TileShape whole = tile_shape(theta.rows(), theta.cols());
     const TileShape shape{std::max<Index>(1, whole.rows / r), std::max<Index>(1, whole.cols / r)};
     const std::vector<Tile> tiles = triangle_tiles(a1.rows(), a2.rows(), shape, triangle);
-    const int threads = std::min(this->threads(), static_cast<int>(tiles.size()));
+    const int threads = tile_threads(this->threads(), tiles.size(), theta.size() * (d1.cols() + a1.cols()));
     const TileScratch<Real> scratch(threads, shape, r);
     const SerialBlas serial;
 #pragma omp parallel for num_threads(threads) schedule(dynamic) if (threads > 1)
@@ -88,7 +88,7 @@ template <class Real>
 void HostGram<Real>::accumulate_layer_diagonal(MatrixView<Real> theta, ConstMatrixView<Real> a, ConstMatrixView<Real> d, double scale,
                                                double shift) {
     const Index outputs = theta.cols();
-#pragma omp parallel for num_threads(this->threads()) schedule(static) if (a.size() + d.size() > elementwise_chunk)
+#pragma omp parallel for num_threads(this->threads()) schedule(static) if (a.size() + d.size() > elementwise_alone)
     for (Index i = 0; i < theta.rows(); ++i) {
         const double factor = scale * dot(row_of(a, i), row_of(a, i), a.cols()) + shift;
         for (Index o = 0; o < outputs; ++o) {
@@ -102,7 +102,7 @@ template <class Real>
 void HostGram<Real>::jacobian_block(ConstMatrixView<Real> delta, ConstMatrixView<Real> a, Index first, Index count, double scale,
                                     MatrixView<Real> out) {
     const Index outputs = out.rows() / std::max<Index>(1, a.rows()), k = a.cols();
-#pragma omp parallel for num_threads(this->threads()) schedule(static) if (out.size() > elementwise_chunk)
+#pragma omp parallel for num_threads(this->threads()) schedule(static) if (out.size() > elementwise_alone)
     for (Index row = 0; row < out.rows(); ++row) {
         const Real* sample = row_of(a, row / outputs);
         for (Index unit = 0; unit < count; ++unit) {

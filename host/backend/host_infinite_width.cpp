@@ -34,7 +34,7 @@ public:
     template <class Real>
     ScaledRows(ConstMatrixView<Real> x, int threads)
         : inputs_(x.cols()), norm_(size(x)), squared_norm_(size(x)), mean_square_(size(x)), exponent_(size(x)) {
-#pragma omp parallel for num_threads(threads) schedule(static) if (x.size() > elementwise_chunk)
+#pragma omp parallel for num_threads(threads) schedule(static) if (x.size() > elementwise_alone)
         for (Index i = 0; i < x.rows(); ++i) {
             const Real* row = row_of(x, i);
             const int exponent = row_exponent(row, x.cols());

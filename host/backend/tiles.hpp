@@ -49,13 +49,20 @@ struct TileShape {
     return tiles;
 }
 
+/// How many of `threads` work on tiles: one where waking the others costs more than they give (2^20 products take tens of microseconds).
+[[nodiscard]] inline int tile_threads(int threads, std::size_t tiles, Index products) {
+    return products < (Index{1} << 20) ? 1 : static_cast<int>(std::min(static_cast<std::size_t>(threads), tiles));
+}
+
 /// The tiles of a result of which one triangle or all is computed.
 [[nodiscard]] inline std::vector<Tile> triangle_tiles(Index rows, Index cols, TileShape shape, Triangle triangle) {
     return triangle == Triangle::lower ? lower_tiles(rows, shape) : all_tiles(rows, cols, shape);
 }
 
-/// Elements that one thread takes at a time in elementwise work; less than this runs in the caller alone.
+/// Elements that one thread takes at a time in elementwise work.
 inline constexpr Index elementwise_chunk = 16384;
+/// Work on this many elements or fewer runs in the caller alone: waking threads would take as long.
+inline constexpr Index elementwise_alone = 4 * elementwise_chunk;
 
 /// Calls f(i, first, last) for pieces [first, last) of row i that together cover a rows x cols matrix, in parallel.
 /// f must not throw.
@@ -64,7 +71,7 @@ void for_each_row_piece(int threads, Index rows, Index cols, const F& f) {
     if (rows == 0 || cols == 0) return;
     const Index col_side = std::min(cols, elementwise_chunk), row_side = std::max<Index>(1, elementwise_chunk / cols);
     const Index across = (cols + col_side - 1) / col_side, down = (rows + row_side - 1) / row_side;
-#pragma omp parallel for num_threads(threads) schedule(static) if (across * down > 1)
+#pragma omp parallel for num_threads(threads) schedule(static) if (rows * cols > elementwise_alone)
     for (Index t = 0; t < across * down; ++t) {
         const Index row = t / across * row_side, first = t % across * col_side;
         for (Index i = row; i < std::min(rows, row + row_side); ++i) f(i, first, std::min(cols, first + col_side));
