@@ -72,21 +72,24 @@ struct PairBlock {
     double rho[block], below_one[block], above_minus_one[block], difference[block], tangent[block];
 };
 
-template <class Dual, bool Ntk>
+template <class Dual, bool Ntk, bool Bias>
 NTK_INLINE void start_block(const LimitWorkspace& w, const LimitSamples& rows, Index i, const LimitSamples& cols, Index col, Index count,
                             const double* products, PairBlock& pairs) {
+    constexpr bool unequal = Bias || Dual::depends_on_variance;
     const double norm = rows.norm[i], mean_square = rows.mean_square[i];
-#pragma omp simd
+    double largest = 0;
+#pragma omp simd reduction(max : largest)
     for (Index b = 0; b < count; ++b) {
         const double other = cols.mean_square[col + b];
         const double cosine = products[b] / (norm * cols.norm[col + b]);
-        const InputPair input = input_pair(cosine, ratio_or_zero(mean_square - other, mean_square + other));
+        const InputPair input = input_pair(cosine, unequal ? ratio_or_zero(mean_square - other, mean_square + other) : 0);
         pairs.rho[b] = input.rho;
         pairs.below_one[b] = input.below_one;
         pairs.above_minus_one[b] = input.above_minus_one;
         pairs.difference[b] = input.difference;
+        largest = std::max(largest, std::fabs(cosine));
     }
-    for (Index b = 0; b < count; ++b) {
+    for (Index b = 0; b < count && largest > near_line; ++b) {
         if (std::fabs(pairs.rho[b]) <= near_line) continue;
         const InputPair input =
             near_line_pair(rows.values + i * rows.inputs, cols.values + (col + b) * rows.inputs, rows.inputs, products[b],
@@ -104,7 +107,8 @@ NTK_INLINE void start_block(const LimitWorkspace& w, const LimitSamples& rows, I
     for (Index b = 0; b < count; ++b) {
         const InputPair input{pairs.rho[b], pairs.below_one[b], pairs.above_minus_one[b], pairs.difference[b]};
         const LayerFactors y = LayerFactors::load(table + b, cols.count);
-        const Correlation c = first_correlation(input, x, y, root / roots[b]);
+        const Correlation c = unequal ? first_correlation(input, x, y, root / roots[b])
+                                      : Correlation{input.rho, input.below_one, input.above_minus_one, input.difference};
         if constexpr (Ntk) pairs.tangent[b] = first_tangent_value(input, x, y);
         pairs.rho[b] = c.rho;
         pairs.below_one[b] = c.below_one;
@@ -155,6 +159,10 @@ NTK_INLINE void tile(const LimitProblem& problem, const Dual& dual, const LimitS
         const Index last = std::min(depth, first + LimitWorkspace::layers_at_once);
         tabulate(problem, dual, rows, first, last, w.row_states.data(), w.row_root.data(), w.row_table.data());
         tabulate(problem, dual, cols, first, last, w.col_states.data(), w.col_root.data(), w.col_table.data());
+        for (Index i = 0; i < rows.count; ++i)
+            w.row_last[static_cast<std::size_t>(i)] = std::sqrt(diagonal(w.row_states[static_cast<std::size_t>(i)]));
+        for (Index j = 0; j < cols.count; ++j)
+            w.col_last[static_cast<std::size_t>(j)] = std::sqrt(diagonal(w.col_states[static_cast<std::size_t>(j)]));
         for (Index i = 0; i < rows.count; ++i) {
             const Index used = lower ? i + 1 : cols.count;
             for (Index col = 0; col < used; col += block) {
@@ -162,7 +170,7 @@ NTK_INLINE void tile(const LimitProblem& problem, const Dual& dual, const LimitS
                 double* out = entries + i * cols.count + col;
                 PairBlock pairs;
                 if (first == 0)
-                    start_block<Dual, Ntk>(w, rows, i, cols, col, count, out, pairs);
+                    start_block<Dual, Ntk, Bias>(w, rows, i, cols, col, count, out, pairs);
                 else
                     transfer_block<true>(w, rows.count * cols.count, i * cols.count + col, count, pairs);
                 for (Index l = std::max<Index>(first, 1); l < last; ++l)
@@ -172,10 +180,9 @@ NTK_INLINE void tile(const LimitProblem& problem, const Dual& dual, const LimitS
                     transfer_block<false>(w, rows.count * cols.count, i * cols.count + col, count, pairs);
                     continue;
                 }
-                const double root = std::sqrt(diagonal(w.row_states[static_cast<std::size_t>(i)]));
                 const double* value = Ntk ? pairs.tangent : pairs.rho;
                 for (Index b = 0; b < count; ++b)
-                    out[b] = root * std::sqrt(diagonal(w.col_states[static_cast<std::size_t>(col + b)])) * value[b];
+                    out[b] = w.row_last[static_cast<std::size_t>(i)] * w.col_last[static_cast<std::size_t>(col + b)] * value[b];
             }
         }
     }
@@ -254,6 +261,8 @@ LimitWorkspace::LimitWorkspace(const LimitProblem& problem, Index side) {
     col_table.resize(table);
     row_root.resize(samples);
     col_root.resize(samples);
+    row_last.resize(samples);
+    col_last.resize(samples);
     if (depth > layers_at_once) pairs.resize(fields * samples * samples);
 }
 

@@ -32,6 +32,7 @@ public:
     std::vector<formulas::SampleState> row_states, col_states;
     std::vector<double> row_table, col_table;  ///< layers x factors x samples
     std::vector<double> row_root, col_root;    ///< sqrt(q_1)
+    std::vector<double> row_last, col_last;    ///< root of the last diagonal
     std::vector<double> pairs;                 ///< fields x pairs, for recursions deeper than layers_at_once
 };
 

@@ -76,7 +76,10 @@ NTK_HD double ratio_or_zero(double numerator, double denominator) { return denom
 /// theta = acos(rho):
 ///     e_xy = (1 + a^2)/2 g [ rho + (c/pi) (sin theta - theta cos theta) ],      s_xy = (1 + a^2)/2 [ 1 - c theta/pi ].
 struct RectifierDual {
-    /// What a pair needs of each of its samples: nothing, the normalised duals do not depend on the variances.
+    /// Whether the normalised duals of a pair depend on the variances of its samples, not on their correlation alone.
+    static constexpr bool depends_on_variance = false;
+
+    /// What a pair needs of each of its samples: nothing.
     struct Factors {
         static constexpr int count = 0;
         NTK_HD void store(double*, long) const {}
@@ -137,6 +140,8 @@ struct RectifierDual {
 /// expansion of log(sin(alpha)/alpha), whose coefficients have one sign:
 ///     log( sin sqrt(alpha_x alpha_y) / sin alpha_0 ) = 1/2 sum_k zeta(2k)/k ((alpha_x/pi)^k - (alpha_y/pi)^k)^2.
 struct ErfDual {
+    static constexpr bool depends_on_variance = true;
+
     struct Factors {
         double sine_root;    ///< sqrt(2q / (1 + 2q)); its square is sin alpha
         double bias_root;    ///< 1 / sqrt(1 + 2q)

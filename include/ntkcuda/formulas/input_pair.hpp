@@ -30,6 +30,15 @@ struct LaneSums {
     NTK_HD double total() const { return ((lane[0] + lane[1]) + (lane[2] + lane[3])) + ((lane[4] + lane[5]) + (lane[6] + lane[7])); }
 };
 
+/// Calls term(j, lane) for j < d.
+template <class Term>
+NTK_HD void for_each_lane(long d, const Term& term) {
+    long j = 0;
+    for (; j + 8 <= d; j += 8)
+        for (int lane = 0; lane < 8; ++lane) term(j + lane, lane);
+    for (int lane = 0; j + lane < d; ++lane) term(j + lane, lane);
+}
+
 /// Above this |cosine| the angle is computed from the residual.
 inline constexpr double near_line = 0.9;
 
@@ -40,19 +49,17 @@ inline constexpr double near_line = 0.9;
 NTK_HD InputPair near_line_pair(const double* x, const double* y, long d, double product, double xx, double yy, int shift) {
     const double first = product / yy;
     LaneSums along;
-    for (long start = 0; start < d; start += 8)
-        for (int k = 0; k < (d - start < 8 ? d - start : 8); ++k) along.lane[k] += fma(-first, y[start + k], x[start + k]) * y[start + k];
+    for_each_lane(d, [&](long j, int lane) { along.lane[lane] += fma(-first, y[j], x[j]) * y[j]; });
     const double t = first + along.total() / yy;
     // Squared norms differ by a sum over the rows brought to one scale; beyond 2^32 there is nothing to cancel.
     const double scale = ldexp(1.0, shift < -32 ? -32 : shift > 32 ? 32 : shift);
     LaneSums residual, rest, difference;
-    for (long start = 0; start < d; start += 8)
-        for (int k = 0; k < (d - start < 8 ? d - start : 8); ++k) {
-            const double from = x[start + k], to = y[start + k], z = fma(-t, to, from);
-            residual.lane[k] += z * z;
-            rest.lane[k] += z * to;
-            difference.lane[k] += (from - scale * to) * (from + scale * to);
-        }
+    for_each_lane(d, [&](long j, int lane) {
+        const double from = x[j], to = y[j], z = fma(-t, to, from);
+        residual.lane[lane] += z * z;
+        rest.lane[lane] += z * to;
+        difference.lane[lane] += (from - scale * to) * (from + scale * to);
+    });
     const double zz = residual.total(), zy = rest.total(), across = zz - zy * zy / yy;
     return input_pair_near_line(across > 1e-14 * zz ? across / xx : 0, product < 0, difference.total() / (xx + scale * scale * yy));
 }
