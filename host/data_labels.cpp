@@ -108,10 +108,9 @@ std::vector<Index> encode(const Labels& labels, const std::vector<std::string>& 
     result.reserve(static_cast<std::size_t>(samples));
     for (Index i = 0; i < samples; ++i) {
         const std::string name = class_name(labels, i);
-        auto found = number.find(name);
-        // A training set whose classes are text may have "03" where the numbers of this file read as 3.
-        if (found == number.end() && labels.numeric() && !labels.text.empty())
-            found = number.find(labels.text[static_cast<std::size_t>(i)]);
+        // As it is written first: classes that are text may tell "03" from "3", which are one number.
+        auto found = labels.text.empty() ? number.end() : number.find(labels.text[static_cast<std::size_t>(i)]);
+        if (found == number.end()) found = number.find(name);
         if (found == number.end()) {
             constexpr std::size_t most_listed = 20;
             const bool all = classes.size() <= most_listed;

@@ -16,59 +16,52 @@ constexpr std::array<std::pair<const char*, Normalization>, 4> names{{{"sphere",
                                                                       {"standardize", Normalization::standardize},
                                                                       {"none", Normalization::none}}};
 
-/// x -> (x * 2^-exponent - mean) / deviation of each column; constant columns (deviation 0) become 0.
-struct ColumnMap {
-    std::vector<int>
-        exponent;  // columns are brought to magnitude 1 first: squares neither overflow nor underflow, and the scaling is exact
-    std::vector<double> mean, deviation;
+/// How a column is standardized. It is brought to magnitude 1 first, by a power of two (squares then neither overflow nor underflow), and
+/// shifted by its first training value (so that a mean far from zero costs no digits).
+struct Column {
+    int exponent = 0;
+    double shift = 0, mean = 0, deviation = 0;
+
+    [[nodiscard]] double shifted(double x) const { return std::scalbn(x, -exponent) - shift; }
+    /// Constant columns, of deviation 0, become 0.
+    [[nodiscard]] double standardized(double x) const { return deviation == 0 ? 0 : (shifted(x) - mean) / deviation; }
 };
 
-ColumnMap column_map(const HostMatrix<double>& x) {
+std::vector<Column> column_statistics(const HostMatrix<double>& x) {
     const auto columns = static_cast<std::size_t>(x.cols());
-    std::vector<double> least(x.data(), x.data() + x.cols()), most = least;
-    for (Index i = 1; i < x.rows(); ++i) {
-        for (std::size_t j = 0; j < columns; ++j) {
-            const double value = x(i, static_cast<Index>(j));
-            least[j] = std::min(least[j], value);
-            most[j] = std::max(most[j], value);
-        }
-    }
-    ColumnMap map{std::vector<int>(columns), std::vector<double>(columns), std::vector<double>(columns)};
-    for (std::size_t j = 0; j < columns; ++j) {
-        const double largest = std::max(std::abs(least[j]), std::abs(most[j]));
-        if (largest > 0) map.exponent[j] = std::ilogb(largest);
-    }
-    const auto scaled = [&](Index i, std::size_t j) { return std::scalbn(x(i, static_cast<Index>(j)), -map.exponent[j]); };
     const auto n = static_cast<double>(x.rows());
-    const auto add_mean_offset = [&] {
-        const std::vector<double> centre = map.mean;
+    const auto for_all = [&](auto&& work) {
         for (Index i = 0; i < x.rows(); ++i)
-            for (std::size_t j = 0; j < columns; ++j) map.mean[j] += (scaled(i, j) - centre[j]) / n;
+            for (std::size_t j = 0; j < columns; ++j) work(j, x(i, static_cast<Index>(j)));
     };
-    add_mean_offset();
-    add_mean_offset();  // again, for what the first sum lost to rounding
-    for (Index i = 0; i < x.rows(); ++i) {
-        for (std::size_t j = 0; j < columns; ++j) {
-            const double offset = scaled(i, j) - map.mean[j];
-            map.deviation[j] += offset * offset;
-        }
+    std::vector<double> largest(columns);
+    for_all([&](std::size_t j, double value) { largest[j] = std::max(largest[j], std::abs(value)); });
+    std::vector<Column> result(columns);
+    for (std::size_t j = 0; j < columns; ++j) {
+        if (largest[j] > 0) result[j].exponent = std::ilogb(largest[j]);
+        result[j].shift = std::scalbn(x(0, static_cast<Index>(j)), -result[j].exponent);
     }
-    for (std::size_t j = 0; j < columns; ++j) map.deviation[j] = least[j] == most[j] ? 0 : std::sqrt(map.deviation[j] / n);
-    return map;
+    for_all([&](std::size_t j, double value) { result[j].mean += result[j].shifted(value) / n; });
+    for_all([&](std::size_t j, double value) {
+        // Exactly 0 for all values of a constant column: shift and mean are then exact.
+        const double offset = result[j].shifted(value) - result[j].mean;
+        result[j].deviation += offset * offset / n;
+    });
+    for (Column& column : result) column.deviation = std::sqrt(column.deviation);
+    return result;
 }
 
-void apply(const ColumnMap& map, Dataset& data) {
+void standardize(const std::vector<Column>& columns, Dataset& data) {
     for (Index i = 0; i < data.samples(); ++i) {
         for (Index j = 0; j < data.features(); ++j) {
-            const auto c = static_cast<std::size_t>(j);
             double& value = data.x(i, j);
-            value = map.deviation[c] == 0 ? 0 : (std::scalbn(value, -map.exponent[c]) - map.mean[c]) / map.deviation[c];
+            value = columns[static_cast<std::size_t>(j)].standardized(value);
             if (!std::isfinite(value))
                 throw Error(
                     ErrorCode::invalid_argument,
-                    fmt::format(
-                        "{}: feature {} of sample {} (counted from 1) is too far from the training samples to be standardized in float64",
-                        data.source, j + 1, i + 1));
+                    fmt::format("{}: feature {} of sample {} (counted from 1) is not finite, or too far from the training samples to be "
+                                "standardized in float64",
+                                data.source, j + 1, i + 1));
         }
     }
 }
@@ -84,9 +77,9 @@ void normalize(Normalization normalization, Dataset& train, Dataset* test) {
         case Normalization::none:
             return;
         case Normalization::standardize: {
-            const ColumnMap map = column_map(train.x);
-            apply(map, train);
-            if (test) apply(map, *test);
+            const std::vector<Column> columns = column_statistics(train.x);
+            standardize(columns, train);
+            if (test) standardize(columns, *test);
             return;
         }
         case Normalization::sphere:

@@ -37,11 +37,14 @@ struct Dataset {
 
 struct DataOptions {
     std::string source = "digits";      ///< digits | sphere:n=..,d=..,seed=.. | gaussian:.. | FILE.csv | .npy | .npz | IDX
-    std::optional<std::string> target;  ///< CSV: column by name or number; "none"; default: the last column
-    std::string labels;                 ///< file with labels for .npy and IDX
-    Task task = Task::automatic;        ///< automatic: text labels, or at most 20 distinct integers, are classes
-    std::optional<Index> samples;       ///< the first N
-    /// Classes of the training set, so that a test set is encoded alike; a label outside it is an error that names it.
+    std::optional<std::string> target;  ///< CSV: column by its number (from 1) or name; "none"; default: the last column
+    /// File with labels for .npy, IDX and .npz (there it replaces y): .npy of shape (n,) or (n, targets), CSV of one column, or 1-d IDX.
+    std::string labels;
+    /// automatic: text labels, or at most 20 distinct integers (of the whole file; arrays of a float type hold none), are classes.
+    Task task = Task::automatic;
+    std::optional<Index> samples;  ///< the first N; what the task is and which classes there are is decided on the whole file
+    /// Classes of the training set, so that a test set is encoded alike; a label outside it is an error that names it. For the test set
+    /// of a regression say Task::regression: few integers in it would else be classes.
     std::vector<std::string> classes;
 };
 
@@ -49,7 +52,8 @@ struct DataOptions {
 /// No size that a file claims is allocated before it is checked against the file.
 [[nodiscard]] Dataset load_data(const DataOptions& options);
 
-/// Where the bundled digits are: $NTKCUDA_DATA_DIR, the installed data folder, or the source tree.
+/// Where a bundled file is: in $NTKCUDA_DATA_DIR if that is set, else in ../share/ntkcuda beside the program's folder, the installed data
+/// folder, or the source tree. Throws Error(io) naming the places.
 [[nodiscard]] std::string bundled_data(const std::string& file);
 
 /// Normalises in place. With `standardize` the statistics come from `train`, and `test` (may be null) gets the same map.
@@ -57,6 +61,7 @@ struct DataOptions {
 void normalize(Normalization normalization, Dataset& train, Dataset* test = nullptr);
 
 /// A seeded shuffle (a function of seed and n alone, on every machine), then the first round(fraction * n) samples for training.
+/// Throws Error(invalid_argument) for a fraction outside (0, 1), and when either side would be empty.
 [[nodiscard]] std::pair<Dataset, Dataset> split(const Dataset& data, double fraction, std::uint64_t seed);
 
 /// The rows with these indices, in this order.
