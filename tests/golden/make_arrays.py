@@ -44,7 +44,7 @@ refused = {
     "object": np.array([[1, "a"]], object),
     "structured": np.zeros(2, [("x", "<f8"), ("y", "<i4")]),
     "date": np.array([["2000-01-01"]], "datetime64[D]"),
-    "longdouble": np.ones((2, 2), np.longdouble),
+    "longdouble": np.zeros((2, 2), np.longdouble),
     "beyond_2_53": np.array([[1, 2**53], [-(2**53), 2**53 + 1]], "<i8"),
 }
 with warnings.catch_warnings():
