@@ -81,7 +81,7 @@ TEST_F(DetectorsDeathTest, FreedBeforeUse) {
         context.launch("add_one", small, add_one_kernel, gone, 1);
         context.synchronize();
     };
-    EXPECT_EXIT(use_after_free(), ::testing::ExitedWithCode(caught), "freed or never allocated");
+    EXPECT_EXIT(use_after_free(), ::testing::ExitedWithCode(caught), "freed or never allocated device memory|points to no device memory");
 }
 
 TEST_F(DetectorsDeathTest, HostPointerArgument) {

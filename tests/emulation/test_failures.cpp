@@ -206,7 +206,7 @@ std::vector<Operation> solver_operations() {
     };
 }
 
-Device new_device() { return std::make_shared<cuda::CudaBackend<double>>(0, cuda::Tiling{.gram = 4, .limit = 4, .limit_layers = 2}); }
+Device new_device() { return std::make_shared<cuda::CudaBackend<double>>(0, cuda::Tiling{.gram = 4, .limit = 8, .limit_layers = 2}); }
 
 /// The result with the k-th call failing; nothing if an Error came out.
 std::optional<Result> run_failing(const std::function<Result()>& work, long k, bool& reached) {
