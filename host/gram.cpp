@@ -166,33 +166,32 @@ Matrix<Real> nngp(const Network<Real>& network, const Forward<Real>& left, const
 }  // namespace
 
 template <class Real>
-Matrix<Real> empirical_ntk(const Network<Real>& network, ConstMatrixView<Real> x, const EmpiricalOptions& options) {
+Matrix<Real> empirical_ntk(const Network<Real>& network, InputView<Real> x, const EmpiricalOptions& options) {
     Side<Real> side(network, x);
     return KernelSum<Real>(network, side, side, options).compute();
 }
 
 template <class Real>
-Matrix<Real> empirical_ntk(const Network<Real>& network, ConstMatrixView<Real> x1, ConstMatrixView<Real> x2,
-                           const EmpiricalOptions& options) {
+Matrix<Real> empirical_ntk(const Network<Real>& network, InputView<Real> x1, InputView<Real> x2, const EmpiricalOptions& options) {
     if (options.block == Block::diag) throw Error(ErrorCode::invalid_argument, "a cross kernel has no diagonal: use block full or trace");
     Side<Real> left(network, x1), right(network, x2);
     return KernelSum<Real>(network, left, right, options).compute();
 }
 
 template <class Real>
-Matrix<Real> empirical_nngp(const Network<Real>& network, ConstMatrixView<Real> x) {
+Matrix<Real> empirical_nngp(const Network<Real>& network, InputView<Real> x) {
     const Forward<Real> pass = forward(network, x);
     return nngp(network, pass, pass);
 }
 
 template <class Real>
-Matrix<Real> empirical_nngp(const Network<Real>& network, ConstMatrixView<Real> x1, ConstMatrixView<Real> x2) {
+Matrix<Real> empirical_nngp(const Network<Real>& network, InputView<Real> x1, InputView<Real> x2) {
     const Forward<Real> left = forward(network, x1), right = forward(network, x2);
     return nngp(network, left, right);
 }
 
 template <class Real>
-Matrix<Real> jacobian(const Network<Real>& network, ConstMatrixView<Real> x) {
+Matrix<Real> jacobian(const Network<Real>& network, InputView<Real> x) {
     const Architecture& architecture = network.architecture;
     const auto& backend = network.backend();
     const Forward<Real> pass = forward(network, x);

@@ -7,7 +7,7 @@
 namespace ntk {
 
 template <class Real>
-Forward<Real> forward(const Network<Real>& network, ConstMatrixView<Real> x) {
+Forward<Real> forward(const Network<Real>& network, InputView<Real> x) {
     const Architecture& architecture = network.architecture;
     if (x.cols() != architecture.inputs)
         throw Error(ErrorCode::shape_mismatch,

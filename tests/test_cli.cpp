@@ -27,28 +27,28 @@ void PrintTo(const BadInput& input, std::ostream* out) { *out << input.name; }
 
 class CommandLineRefuses : public ::testing::TestWithParam<BadInput> {};
 
-void write_inputs(const Scratch& s) {
-    s.write("ragged.csv", "a,b,label\n1,2,x\n3,y\n");
-    s.write("text.csv", "a,b,label\n1,2,x\n3,oops,y\n");
-    s.write("nan.csv", "a,b,label\n1,2,x\n3,nan,y\n");
-    s.write("inf.csv", "a,b,label\n1,inf,x\n3,4,y\n");
-    s.write("good.csv", "a,b,label\n1,2,x\n3,4,y\n5,6,x\n7,8,y\n2,1,x\n");
-    s.write("short.npy", std::string("\x93NUMPY\x01\x00\x76\x00", 10) + "{'descr': '<f8', 'fortran_order': False, 'shape': (3, 4), }" +
-                             std::string(58, ' ') + "\n" + std::string(8, '\0'));
-    s.write("complex.npy", std::string("\x93NUMPY\x01\x00\x76\x00", 10) + "{'descr': '<c16', 'fortran_order': False, 'shape': (1, 1), }" +
-                               std::string(57, ' ') + "\n" + std::string(16, '\0'));
-    s.write("broken.npz", "PK\x03\x04 this is not an archive");
-    s.write("short.idx", std::string("\x00\x00\x08\x02\x00\x00\x00\x05\x00\x00\x00\x05", 12) + "abc");
-    s.write("unknown.toml", "widht = 3\n");
+void write_inputs(const TemporaryFolder& s) {
+    s.file("ragged.csv", "a,b,label\n1,2,x\n3,y\n");
+    s.file("text.csv", "a,b,label\n1,2,x\n3,oops,y\n");
+    s.file("nan.csv", "a,b,label\n1,2,x\n3,nan,y\n");
+    s.file("inf.csv", "a,b,label\n1,inf,x\n3,4,y\n");
+    s.file("good.csv", "a,b,label\n1,2,x\n3,4,y\n5,6,x\n7,8,y\n2,1,x\n");
+    s.file("short.npy", std::string("\x93NUMPY\x01\x00\x76\x00", 10) + "{'descr': '<f8', 'fortran_order': False, 'shape': (3, 4), }" +
+                            std::string(58, ' ') + "\n" + std::string(8, '\0'));
+    s.file("complex.npy", std::string("\x93NUMPY\x01\x00\x76\x00", 10) + "{'descr': '<c16', 'fortran_order': False, 'shape': (1, 1), }" +
+                              std::string(57, ' ') + "\n" + std::string(16, '\0'));
+    s.file("broken.npz", "PK\x03\x04 this is not an archive");
+    s.file("short.idx", std::string("\x00\x00\x08\x02\x00\x00\x00\x05\x00\x00\x00\x05", 12) + "abc");
+    s.file("unknown.toml", "widht = 3\n");
 }
 
 TEST_P(CommandLineRefuses, WithItsOwnMessageAndCode) {
-    const Scratch scratch;
+    const TemporaryFolder scratch;
     write_inputs(scratch);
     const Outcome outcome = run_program(scratch, GetParam().arguments);
     EXPECT_EQ(outcome.code, GetParam().code) << outcome.out << outcome.err;
     for (const auto& word : GetParam().words) EXPECT_THAT(outcome.err, HasSubstr(word));
-    EXPECT_FALSE(std::filesystem::exists(scratch.file("K.npy")));
+    EXPECT_FALSE(std::filesystem::exists(scratch.path("K.npy")));
 }
 
 INSTANTIATE_TEST_SUITE_P(
@@ -91,7 +91,7 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& input) { return input.param.name; });
 
 TEST(CommandLine, HelpAndVersionExitWithZero) {
-    const Scratch scratch;
+    const TemporaryFolder scratch;
     for (const char* arguments :
          {"--help", "--version", "kernel --help", "jacobian --help", "predict --help", "compare --help", "info", "info --json"})
         EXPECT_EQ(run_program(scratch, arguments).code, 0) << arguments;
@@ -99,7 +99,7 @@ TEST(CommandLine, HelpAndVersionExitWithZero) {
 }
 
 TEST(CommandLine, KernelIsTheLibrarysKernel) {
-    const Scratch scratch;
+    const TemporaryFolder scratch;
     const Outcome outcome = run_program(
         scratch, "kernel --data sphere:n=7,d=4,seed=3 --hidden 6,5 --outputs 2 --block full --seed 9 --out K.npy --json --device cpu");
     ASSERT_EQ(outcome.code, 0) << outcome.err;
@@ -108,7 +108,7 @@ TEST(CommandLine, KernelIsTheLibrarysKernel) {
     normalize(Normalization::sphere, data);
     const Architecture net{.inputs = 4, .hidden = {6, 5}, .outputs = 2};
     const auto expected = download(empirical_ntk(draw_network(backend, net, 9), upload(backend, data.x).view(), {.block = Block::full}));
-    const Array written = read_npy(scratch.file("K.npy"));
+    const Array written = read_npy(scratch.path("K.npy"));
     ASSERT_EQ(written.shape, (std::vector<Index>{14, 14}));
     EXPECT_EQ(written.values, std::vector<double>(expected.data(), expected.data() + expected.size()));
 
@@ -116,39 +116,39 @@ TEST(CommandLine, KernelIsTheLibrarysKernel) {
     EXPECT_EQ(record, nlohmann::json::parse(outcome.out));
     EXPECT_EQ(record.at("command"), "kernel");
     EXPECT_GE(record.at("timings").at("total").get<double>(), record.at("timings").at("compute").get<double>());
-    const auto saved = nlohmann::json::parse(contents(scratch.file("K.run.json")));
+    const auto saved = nlohmann::json::parse(read_bytes(scratch.path("K.run.json")));
     EXPECT_EQ(saved.at("parameters"), record.at("parameters"));
 }
 
 TEST(CommandLine, RerunFromRunJsonGivesTheSameBits) {
-    const Scratch scratch;
+    const TemporaryFolder scratch;
     ASSERT_EQ(run_program(scratch, "kernel --samples 20 --hidden 16,8 --b-std 0.3 --activation erf --seed 4 --out A.npy").code, 0);
     const Outcome again = run_program(scratch, "kernel --config A.run.json --out B.npy");
     ASSERT_EQ(again.code, 0) << again.err;
-    EXPECT_EQ(contents(scratch.file("A.npy")), contents(scratch.file("B.npy")));
-    scratch.write("run.toml", "samples = 20\nhidden = [16, 8]\nb-std = 0.3\nactivation = \"erf\"\nseed = 5\n");
+    EXPECT_EQ(read_bytes(scratch.path("A.npy")), read_bytes(scratch.path("B.npy")));
+    scratch.file("run.toml", "samples = 20\nhidden = [16, 8]\nb-std = 0.3\nactivation = \"erf\"\nseed = 5\n");
     const Outcome toml = run_program(scratch, "kernel --config run.toml --seed 4 --out C.npy");
     ASSERT_EQ(toml.code, 0) << toml.err;
-    EXPECT_EQ(contents(scratch.file("A.npy")), contents(scratch.file("C.npy")));
+    EXPECT_EQ(read_bytes(scratch.path("A.npy")), read_bytes(scratch.path("C.npy")));
 }
 
 TEST(CommandLine, KernelBitsDoNotDependOnThreads) {
-    const Scratch scratch;
+    const TemporaryFolder scratch;
     for (const char* kernel : {"empirical-ntk", "empirical-nngp", "ntk", "nngp"}) {
         for (const char* threads : {"1", "2", "3"})
             ASSERT_EQ(run_program(scratch, std::string("kernel --samples 450 --width 70 --kernel ") + kernel + " --threads " + threads +
                                                " --device cpu --out K" + threads + ".npy")
                           .code,
                       0);
-        EXPECT_EQ(contents(scratch.file("K1.npy")), contents(scratch.file("K2.npy"))) << kernel;
-        EXPECT_EQ(contents(scratch.file("K1.npy")), contents(scratch.file("K3.npy"))) << kernel;
+        EXPECT_EQ(read_bytes(scratch.path("K1.npy")), read_bytes(scratch.path("K2.npy"))) << kernel;
+        EXPECT_EQ(read_bytes(scratch.path("K1.npy")), read_bytes(scratch.path("K3.npy"))) << kernel;
     }
 }
 
 TEST(CommandLine, PerLayerTermsSumToTheKernel) {
-    const Scratch scratch;
+    const TemporaryFolder scratch;
     ASSERT_EQ(run_program(scratch, "kernel --samples 12 --depth 4 --width 20 --per-layer --out K.npy").code, 0);
-    const Array kernel = read_npy(scratch.file("K.npy")), layers = read_npy(scratch.file("K.layers.npy"));
+    const Array kernel = read_npy(scratch.path("K.npy")), layers = read_npy(scratch.path("K.layers.npy"));
     ASSERT_EQ(layers.shape, (std::vector<Index>{4, 12, 12}));
     for (std::size_t i = 0; i < kernel.values.size(); ++i) {
         double sum = 0;
@@ -158,37 +158,37 @@ TEST(CommandLine, PerLayerTermsSumToTheKernel) {
 }
 
 TEST(CommandLine, NormalizedKernelHasAUnitDiagonal) {
-    const Scratch scratch;
+    const TemporaryFolder scratch;
     for (const char* block : {"trace", "full"}) {
         ASSERT_EQ(
             run_program(scratch, std::string("kernel --samples 9 --width 30 --outputs 3 --normalized --out K.npy --block ") + block).code,
             0);
-        const Array kernel = read_npy(scratch.file("K.npy"));
+        const Array kernel = read_npy(scratch.path("K.npy"));
         for (Index i = 0; i < kernel.shape[0]; ++i) EXPECT_NEAR(kernel.values[static_cast<std::size_t>(i * kernel.shape[1] + i)], 1, 1e-14);
     }
 }
 
 TEST(CommandLine, PredictLearnsTheDigits) {
-    const Scratch scratch;
+    const TemporaryFolder scratch;
     const Outcome outcome = run_program(scratch, "predict --samples 600 --json --out P");
     ASSERT_EQ(outcome.code, 0) << outcome.err;
     const auto results = nlohmann::json::parse(outcome.out).at("results");
     EXPECT_GT(results.at("accuracy").get<double>(), 0.9);  // 10 classes: chance is 0.1
-    EXPECT_EQ(read_npy(scratch.file("P/predictions.npy")).shape, (std::vector<Index>{120, 10}));
-    EXPECT_THAT(contents(scratch.file("P/predict.csv")), HasSubstr("sample,class,predicted_class,score_0"));
+    EXPECT_EQ(read_npy(scratch.path("P/predictions.npy")).shape, (std::vector<Index>{120, 10}));
+    EXPECT_THAT(read_bytes(scratch.path("P/predict.csv")), HasSubstr("sample,class,predicted_class,score_0"));
 }
 
 TEST(CommandLine, FullBlockAndInitialFunctionAgreeWithTraceOnOneTarget) {
-    const Scratch scratch;
+    const TemporaryFolder scratch;
     std::string rows = "a,b,c,y\n";
     for (int i = 0; i < 30; ++i) rows += fmt::format("{},{},{},{}\n", std::cos(i), std::sin(2 * i), std::cos(3 * i + 1), std::sin(i) + 0.5);
-    scratch.write("r.csv", rows);
+    scratch.file("r.csv", rows);
     const std::string common = "predict --data r.csv --kernel empirical-ntk --width 64 --ridge 1e-3 --out ";
     ASSERT_EQ(run_program(scratch, common + "T").code, 0);
     ASSERT_EQ(run_program(scratch, common + "F --block full").code, 0);
-    EXPECT_EQ(contents(scratch.file("T/predictions.npy")), contents(scratch.file("F/predictions.npy")));
+    EXPECT_EQ(read_bytes(scratch.path("T/predictions.npy")), read_bytes(scratch.path("F/predictions.npy")));
     ASSERT_EQ(run_program(scratch, common + "I --initial-function").code, 0);
-    EXPECT_NE(contents(scratch.file("T/predictions.npy")), contents(scratch.file("I/predictions.npy")));
+    EXPECT_NE(read_bytes(scratch.path("T/predictions.npy")), read_bytes(scratch.path("I/predictions.npy")));
 }
 
 }  // namespace

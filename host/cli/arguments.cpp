@@ -100,7 +100,9 @@ Samples load_samples(const DataArguments& arguments, bool hold_out) {
         options.source = arguments.test;
         options.target = arguments.data.target;
         options.labels = arguments.test_labels;
-        options.task = samples.train.classification() ? Task::classification : arguments.data.task;
+        options.task = !samples.train.has_targets()     ? arguments.data.task
+                       : samples.train.classification() ? Task::classification
+                                                        : Task::regression;
         options.classes = samples.train.classes;
         samples.test = load_data(options);
         if (samples.test->features() != samples.train.features())

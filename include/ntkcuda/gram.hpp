@@ -31,21 +31,22 @@ struct EmpiricalOptions {
 /// The symmetric empirical NTK of the rows of x (n x d). O(n^2 O^2 w) per layer (full), O(n^2 O w) (trace).
 /// Throws Error(shape_mismatch) if x does not fit the network.
 template <class Real>
-[[nodiscard]] Matrix<Real> empirical_ntk(const Network<Real>& network, ConstMatrixView<Real> x, const EmpiricalOptions& options = {});
+[[nodiscard]] Matrix<Real> empirical_ntk(const Network<Real>& network, InputView<Real> x, const EmpiricalOptions& options = {});
 
 /// The cross kernel: rows are x1, columns x2. Throws Error(invalid_argument) with Block::diag.
 template <class Real>
-[[nodiscard]] Matrix<Real> empirical_ntk(const Network<Real>& network, ConstMatrixView<Real> x1, ConstMatrixView<Real> x2, const EmpiricalOptions& options = {});
+[[nodiscard]] Matrix<Real> empirical_ntk(const Network<Real>& network, InputView<Real> x1, InputView<Real> x2,
+                                         const EmpiricalOptions& options = {});
 
 /// Empirical NNGP (conjugate kernel): sigma_w^2/n_{L-1} <a^{L-1}(x), a^{L-1}(x')> + sigma_b^2, n1 x n2 (it is the same for every output).
 template <class Real>
-[[nodiscard]] Matrix<Real> empirical_nngp(const Network<Real>& network, ConstMatrixView<Real> x);
+[[nodiscard]] Matrix<Real> empirical_nngp(const Network<Real>& network, InputView<Real> x);
 template <class Real>
-[[nodiscard]] Matrix<Real> empirical_nngp(const Network<Real>& network, ConstMatrixView<Real> x1, ConstMatrixView<Real> x2);
+[[nodiscard]] Matrix<Real> empirical_nngp(const Network<Real>& network, InputView<Real> x1, InputView<Real> x2);
 
 /// The per-sample Jacobian: (n O) x P, rows sample * O + output, columns W^1 (row-major), b^1, W^2, ... as derivatives with respect to
 /// (omega, beta) or (W, b) according to the parametrization; biases only when trained.
 template <class Real>
-[[nodiscard]] Matrix<Real> jacobian(const Network<Real>& network, ConstMatrixView<Real> x);
+[[nodiscard]] Matrix<Real> jacobian(const Network<Real>& network, InputView<Real> x);
 
 }  // namespace ntk

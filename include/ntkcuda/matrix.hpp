@@ -31,8 +31,7 @@ public:
 
     /// A mutable view converts to a read-only one.
     template <class Other>
-        requires(std::is_same_v<Real, const Other>)
-    MatrixView(MatrixView<Other> other)  // NOLINT(google-explicit-constructor)
+    requires(std::is_same_v<Real, const Other>) MatrixView(MatrixView<Other> other)  // NOLINT(google-explicit-constructor)
         : MatrixView(other.data(), other.rows(), other.cols(), other.stride()) {}
 
     [[nodiscard]] Real* data() const { return data_; }
@@ -50,7 +49,8 @@ public:
     [[nodiscard]] MatrixView col_range(Index first, Index count) const { return {data_ + first, rows_, count, stride_}; }
     /// The same contiguous memory read as rows x cols.
     [[nodiscard]] MatrixView reshaped(Index rows, Index cols) const {
-        if (!contiguous() || rows * cols != size()) throw Error(ErrorCode::shape_mismatch, "reshaped: the view is not contiguous or the sizes differ");
+        if (!contiguous() || rows * cols != size())
+            throw Error(ErrorCode::shape_mismatch, "reshaped: the view is not contiguous or the sizes differ");
         return {data_, rows, cols, cols};
     }
 
@@ -62,6 +62,10 @@ private:
 template <class Real>
 using ConstMatrixView = MatrixView<const Real>;
 
+/// A read-only view as a function's argument beside another that decides Real, so that a mutable view converts to it.
+template <class Real>
+using InputView = std::type_identity_t<ConstMatrixView<Real>>;
+
 /// A row-major matrix in host memory, zero-initialised, with element access.
 template <class Real>
 class HostMatrix {
@@ -69,7 +73,8 @@ public:
     HostMatrix() = default;
     HostMatrix(Index rows, Index cols) : rows_(rows), cols_(cols), values_(static_cast<std::size_t>(rows * cols)) {}
     HostMatrix(Index rows, Index cols, std::vector<Real> values) : rows_(rows), cols_(cols), values_(std::move(values)) {
-        if (static_cast<Index>(values_.size()) != rows * cols) throw Error(ErrorCode::shape_mismatch, "HostMatrix: rows * cols differs from the number of values");
+        if (static_cast<Index>(values_.size()) != rows * cols)
+            throw Error(ErrorCode::shape_mismatch, "HostMatrix: rows * cols differs from the number of values");
     }
 
     [[nodiscard]] Index rows() const { return rows_; }

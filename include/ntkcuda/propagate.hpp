@@ -20,17 +20,20 @@ struct Forward {
     Matrix<Real> output;               ///< f = z^L
 
     /// a^l, l = 0 .. L-1.
-    [[nodiscard]] ConstMatrixView<Real> activation(Index layer) const { return layer == 0 ? input : hidden[static_cast<std::size_t>(layer - 1)].view(); }
+    [[nodiscard]] ConstMatrixView<Real> activation(Index layer) const {
+        return layer == 0 ? input : hidden[static_cast<std::size_t>(layer - 1)].view();
+    }
 };
 
 /// f(x) for every row of x. 2 n sum_l n_l n_{l-1} flops. Throws Error(shape_mismatch) if x.cols() differs from the inputs.
 template <class Real>
-[[nodiscard]] Forward<Real> forward(const Network<Real>& network, ConstMatrixView<Real> x);
+[[nodiscard]] Forward<Real> forward(const Network<Real>& network, InputView<Real> x);
 
 /// Calls visit(l, delta) for l = L, L-1, .., 1 with delta^l = d f_o / d z^l (n O x n_l, row = sample * O + output); at l = L the
 /// view is empty, since delta^L is the identity. Only one delta is alive at a time (two while stepping).
 /// 2 n O sum_l n_l n_{l-1} flops.
 template <class Real>
-void backward(const Network<Real>& network, const Forward<Real>& pass, const std::function<void(Index layer, ConstMatrixView<Real> delta)>& visit);
+void backward(const Network<Real>& network, const Forward<Real>& pass,
+              const std::function<void(Index layer, ConstMatrixView<Real> delta)>& visit);
 
 }  // namespace ntk
