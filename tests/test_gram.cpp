@@ -1,4 +1,5 @@
 #include "support/devices.hpp"
+#include "support/golden.hpp"
 #include "support/oracle.hpp"
 #include "support/samples.hpp"
 
@@ -9,21 +10,12 @@
 #include <nlohmann/json.hpp>
 
 #include <cmath>
-#include <fstream>
 
 namespace ntk {
 namespace {
 
 using namespace testing;
 using nlohmann::json;
-
-HostMatrix<double> matrix_of(const json& rows) {
-    HostMatrix<double> matrix(static_cast<Index>(rows.size()), static_cast<Index>(rows.at(0).size()));
-    for (Index i = 0; i < matrix.rows(); ++i)
-        for (Index j = 0; j < matrix.cols(); ++j)
-            matrix(i, j) = rows[static_cast<std::size_t>(i)][static_cast<std::size_t>(j)].get<double>();
-    return matrix;
-}
 
 /// Entries to 1e-12 of sqrt(K(i,i) K(j,j)), which for a diagonal entry is its own size; where that is 0 the entry must be 0.
 void expect_kernel(const HostMatrix<double>& got, const HostMatrix<double>& expected, const HostMatrix<double>& rows,
@@ -55,7 +47,7 @@ INSTANTIATE_TEST_SUITE_P(Devices, OnDevice, ::testing::ValuesIn(device_ids()));
 // sample.
 TEST_P(OnDevice, KernelsAndJacobiansEqualAutograd) {
     const auto backend = make_backend<double>(GetParam());
-    const json golden = json::parse(std::ifstream(NTKCUDA_GOLDEN_DIR "/empirical_ntk.json"));
+    const json golden = testing::golden("empirical_ntk.json");
     const HostMatrix<double> x = matrix_of(golden["x"]);
     const Index n = x.rows();
     const Matrix<double> inputs = upload(backend, x);

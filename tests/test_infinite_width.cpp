@@ -1,4 +1,5 @@
 #include "support/devices.hpp"
+#include "support/golden.hpp"
 
 #include <ntkcuda/formulas/limit_recursion.hpp>
 #include <ntkcuda/infinite_width.hpp>
@@ -11,7 +12,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <fstream>
 #include <numeric>
 #include <random>
 
@@ -19,18 +19,12 @@ namespace ntk {
 namespace {
 
 using nlohmann::json;
+using testing::matrix_of;
 
 /// tests/golden/make_infinite_width.py: multi-precision references.
 const json& golden() {
-    static const json values = json::parse(std::ifstream(NTKCUDA_GOLDEN_DIR "/infinite_width.json"));
+    static const json values = testing::golden("infinite_width.json");
     return values;
-}
-
-HostMatrix<double> matrix_of(const json& rows) {
-    HostMatrix<double> x(static_cast<Index>(rows.size()), static_cast<Index>(rows[0].size()));
-    for (Index i = 0; i < x.rows(); ++i)
-        for (Index j = 0; j < x.cols(); ++j) x(i, j) = rows[static_cast<std::size_t>(i)][static_cast<std::size_t>(j)].get<double>();
-    return x;
 }
 
 Architecture architecture_of_case(const json& c, Index inputs) {
