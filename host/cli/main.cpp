@@ -16,7 +16,7 @@ using namespace ntk::cli;
 int run(const std::vector<std::string>& arguments) {
     CLI::App program{"ntkcuda: neural tangent kernels of finite networks, their infinite-width limit, and the closed form", "ntkcuda"};
     program.set_version_flag("--version", NTKCUDA_VERSION);
-    program.require_subcommand(1);
+    program.require_subcommand(0, 1);
     program.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::Throw);
     add_kernel_command(program);
     add_jacobian_command(program);
@@ -27,6 +27,8 @@ int run(const std::vector<std::string>& arguments) {
         auto reversed = expand_config(arguments);
         std::reverse(reversed.begin(), reversed.end());  // CLI11 takes them last first
         program.parse(reversed);
+        if (program.get_subcommands().empty())
+            throw ntk::Error(ntk::ErrorCode::invalid_argument, "a subcommand is needed; ntkcuda --help lists them");
     } catch (const CLI::ParseError& e) {
         return program.exit(e) == 0 ? exit_done : exit_bad_input;
     }
