@@ -113,11 +113,11 @@ TEST(CommandLine, KernelIsTheLibrarysKernel) {
     EXPECT_EQ(written.values, std::vector<double>(expected.data(), expected.data() + expected.size()));
 
     const auto record = nlohmann::json::parse(outcome.out);
-    EXPECT_EQ(record, nlohmann::json::parse(outcome.out));
     EXPECT_EQ(record.at("command"), "kernel");
     EXPECT_GE(record.at("timings").at("total").get<double>(), record.at("timings").at("compute").get<double>());
     const auto saved = nlohmann::json::parse(read_bytes(scratch.path("K.run.json")));
     EXPECT_EQ(saved.at("parameters"), record.at("parameters"));
+    EXPECT_EQ(saved.at("results"), record.at("results"));
 }
 
 TEST(CommandLine, RerunFromRunJsonGivesTheSameBits) {

@@ -28,9 +28,7 @@ void check(const Arguments& a, const Architecture& architecture) {
         throw Error(ErrorCode::invalid_argument, "--per-layer and --normalized exclude each other: the terms are of the kernel itself");
     if (a.normalized && a.kernel.block == "diag")
         throw Error(ErrorCode::invalid_argument, "--normalized with --block diag would be all ones");
-    const bool widths_given = a.network.width || !a.network.hidden.empty();
-    if (name == KernelName::ntk && architecture.parametrization == Parametrization::standard && !widths_given && architecture.depth() > 1)
-        throw Error(ErrorCode::invalid_argument, "--kernel ntk --param standard grows with the widths: give --width or --hidden");
+    require_widths(name, a.network, architecture);
 }
 
 template <class Real>

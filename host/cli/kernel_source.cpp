@@ -29,6 +29,12 @@ KernelName parse_kernel(const std::string& name) {
 
 bool is_empirical(KernelName name) { return name == KernelName::empirical_ntk || name == KernelName::empirical_nngp; }
 
+void require_widths(KernelName name, const NetworkArguments& network, const Architecture& architecture) {
+    const bool given = network.width || !network.hidden.empty();
+    if (name == KernelName::ntk && architecture.parametrization == Parametrization::standard && !given && architecture.depth() > 1)
+        throw Error(ErrorCode::invalid_argument, "--kernel ntk --param standard grows with the widths: give --width or --hidden");
+}
+
 Index rows_per_sample(Block block, const Architecture& architecture) { return block == Block::full ? architecture.outputs : 1; }
 
 double kernel_bytes(KernelName name, Block block, const Architecture& a, Index n1, Index n2, std::size_t real_size) {

@@ -20,6 +20,9 @@ void add_kernel_options(CLI::App& command, KernelArguments& kernel, const std::s
 [[nodiscard]] KernelName parse_kernel(const std::string& name);
 [[nodiscard]] bool is_empirical(KernelName name);
 
+/// Throws Error(invalid_argument) for a limit that grows with widths which the command line leaves to their default.
+void require_widths(KernelName name, const NetworkArguments& network, const Architecture& architecture);
+
 /// Rows of one sample in a kernel of this block: O for full, 1 otherwise.
 [[nodiscard]] Index rows_per_sample(Block block, const Architecture& architecture);
 

@@ -40,9 +40,7 @@ void check(const Arguments& a, const Architecture& architecture, Index targets) 
     if ((block == Block::full || a.initial_function) && architecture.outputs != targets)
         throw bad(fmt::format("{} needs one output a target: --outputs is {}, the data have {} targets",
                               block == Block::full ? "--block full" : "--initial-function", architecture.outputs, targets));
-    const bool widths_given = a.network.width || !a.network.hidden.empty();
-    if (name == KernelName::ntk && architecture.parametrization == Parametrization::standard && !widths_given && architecture.depth() > 1)
-        throw bad("--kernel ntk --param standard grows with the widths: give --width or --hidden");
+    require_widths(name, a.network, architecture);
 }
 
 template <class Real>
