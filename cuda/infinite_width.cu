@@ -56,9 +56,6 @@ struct Pass {
     Index first, last;
 };
 
-template <class Dual>
-constexpr Index factor_count = LayerFactors::count + Dual::Factors::count;
-
 /// value / 2^exponent in two steps, since 2^-exponent alone can overflow.
 __device__ double scaled(double value, int exponent) { return ldexp(ldexp(value, -(exponent / 2)), -(exponent - exponent / 2)); }
 
@@ -96,21 +93,6 @@ __global__ void scale_rows_kernel(DeviceMatrix<const Real> x, const RowFacts* fa
     for_each_entry(out.rows, out.cols, [&](Index i, Index j) { out(i, j) = scaled(static_cast<double>(x(i, j)), facts[i].exponent); });
 }
 
-/// The factors of one sample at one layer of a table.
-template <class Dual>
-struct TableEntry {
-    LayerFactors layer;
-    typename Dual::Factors dual;
-
-    __device__ static TableEntry load(const double* table, Index stride) {
-        return {LayerFactors::load(table, stride), Dual::Factors::load(table + LayerFactors::count * stride, stride)};
-    }
-    __device__ void store(double* table, Index stride) const {
-        layer.store(table, stride);
-        dual.store(table + LayerFactors::count * stride, stride);
-    }
-};
-
 /// A thread a sample.
 template <class Dual>
 __global__ void tabulate_kernel(Recursion recursion, Dual dual, Side side, Pass pass) {
@@ -125,7 +107,7 @@ __global__ void tabulate_kernel(Recursion recursion, Dual dual, Side side, Pass 
             } else {
                 entry.layer = next_layer(recursion.constants, dual, recursion.gains[l], state, entry.dual);
             }
-            entry.store(side.table + (l - pass.first) * factor_count<Dual> * side.count + j, side.count);
+            entry.store(side.table + (l - pass.first) * TableEntry<Dual>::count * side.count + j, side.count);
         }
         side.states[j] = state;
     });
@@ -215,7 +197,7 @@ __global__ void pairs_kernel(Recursion recursion, Dual dual, PairTile tile, Pass
         const Index pair = i * tile.cols.count + j;
         PairState state = pass.first == 0 ? first_state<Dual>(tile, i, j, tile.entries[pair]) : PairState::load(tile.pairs + pair, pairs);
         for (Index l = pass.first == 0 ? 1 : pass.first; l < pass.last; ++l) {
-            const Index layer = (l - pass.first) * factor_count<Dual>;
+            const Index layer = (l - pass.first) * TableEntry<Dual>::count;
             state =
                 next_state<Dual, Bias>(dual, state, TableEntry<Dual>::load(tile.rows.table + layer * tile.rows.count + i, tile.rows.count),
                                        TableEntry<Dual>::load(tile.cols.table + layer * tile.cols.count + j, tile.cols.count));
@@ -329,8 +311,8 @@ void limit_kernel(Context& context, const Tiling& tiling, const Recursion& recur
                   const MeasuredRows<Real>& x2, bool lower, MatrixView<Real> out) {
     const Index inputs = x1.view().cols(), rows = std::min(tiling.limit, out.rows()), cols = std::min(tiling.limit, out.cols());
     const Index layers = std::min(tiling.limit_layers, recursion.depth);
-    const SideMemory row_memory(context, rows, inputs, layers, factor_count<Dual>),
-        col_memory(context, cols, inputs, layers, factor_count<Dual>);
+    const SideMemory row_memory(context, rows, inputs, layers, TableEntry<Dual>::count),
+        col_memory(context, cols, inputs, layers, TableEntry<Dual>::count);
     const Buffer entries(context, rows * cols * sizeof(double));
     const Buffer pairs(context, layers < recursion.depth ? PairState::count * rows * cols * sizeof(double) : 0);
     for (Index i = 0; i < out.rows(); i += tiling.limit)

@@ -14,31 +14,13 @@ constexpr Index block = 64;
 
 #define NTK_INLINE inline __attribute__((always_inline))
 
-template <class Dual>
-constexpr Index factor_count = LayerFactors::count + Dual::Factors::count;
-
-/// The factors of one sample at one layer of a table.
-template <class Dual>
-struct TableEntry {
-    LayerFactors layer;
-    typename Dual::Factors dual;
-
-    static NTK_INLINE TableEntry load(const double* table, Index stride) {
-        return {LayerFactors::load(table, stride), Dual::Factors::load(table + LayerFactors::count * stride, stride)};
-    }
-    NTK_INLINE void store(double* table, Index stride) const {
-        layer.store(table, stride);
-        dual.store(table + LayerFactors::count * stride, stride);
-    }
-};
-
 /// Takes the samples through layers [first, last) and tabulates the factors: layer, factor, sample.
 template <class Dual>
 NTK_INLINE void tabulate(const LimitProblem& problem, const Dual& dual, const LimitSamples& samples, Index first, Index last,
                          SampleState* states, double* root, double* table) {
     for (Index l = first; l < last; ++l) {
         const DoubleDouble gain = problem.gains[static_cast<std::size_t>(l)];
-        double* layer = table + (l - first) * factor_count<Dual> * samples.count;
+        double* layer = table + (l - first) * TableEntry<Dual>::count * samples.count;
         for (Index j = 0; j < samples.count; ++j) {
             TableEntry<Dual> entry{};
             if (l == 0) {
@@ -152,7 +134,7 @@ NTK_INLINE void transfer_block(LimitWorkspace& w, Index pair_count, Index first,
 template <class Dual, bool Ntk, bool Bias>
 NTK_INLINE void tile(const LimitProblem& problem, const Dual& dual, const LimitSamples& rows, const LimitSamples& cols, bool lower,
                      LimitWorkspace& w, double* entries) {
-    constexpr Index factors = factor_count<Dual>;
+    constexpr Index factors = TableEntry<Dual>::count;
     const auto depth = static_cast<Index>(problem.gains.size());
     const auto diagonal = [](const SampleState& s) { return Ntk ? s.tangent.hi : s.covariance.hi; };
     for (Index first = 0; first < depth; first += LimitWorkspace::layers_at_once) {
@@ -253,7 +235,7 @@ double diagonal_of(const LimitProblem& problem, const Dual& dual, double mean_sq
 LimitWorkspace::LimitWorkspace(const LimitProblem& problem, Index side) {
     const auto depth = static_cast<Index>(problem.gains.size());
     const auto samples = static_cast<std::size_t>(side);
-    const Index factors = problem.activation.kind == Activation::Kind::erf ? factor_count<ErfDual> : factor_count<RectifierDual>;
+    const Index factors = problem.activation.kind == Activation::Kind::erf ? TableEntry<ErfDual>::count : TableEntry<RectifierDual>::count;
     const std::size_t table = static_cast<std::size_t>(std::min(depth, layers_at_once) * factors) * samples;
     row_states.resize(samples);
     col_states.resize(samples);

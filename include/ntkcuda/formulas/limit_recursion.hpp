@@ -50,6 +50,22 @@ struct LayerFactors {
     }
 };
 
+/// What one sample brings to its pairs at one layer; samples by layers of these make a table.
+template <class Dual>
+struct TableEntry {
+    LayerFactors layer;
+    typename Dual::Factors dual;
+
+    static constexpr int count = LayerFactors::count + Dual::Factors::count;
+    NTK_HD void store(double* to, long stride) const {
+        layer.store(to, stride);
+        dual.store(to + LayerFactors::count * stride, stride);
+    }
+    NTK_HD static TableEntry load(const double* from, long stride) {
+        return {LayerFactors::load(from, stride), Dual::Factors::load(from + LayerFactors::count * stride, stride)};
+    }
+};
+
 /// The next values from their parts. A variance that is neither exactly zero nor a normal number becomes NaN: its digits are lost.
 NTK_HD LayerFactors combine_parts(const LimitConstants& constants, bool zero, DoubleDouble covariance_weight, DoubleDouble tangent_weight,
                                   DoubleDouble carry, SampleState& sample) {
