@@ -15,11 +15,6 @@ namespace {
 constexpr Index terms = 28;
 /// Layers between two looks at the state; no exponential regime underflows within.
 constexpr Index layers_at_once = 64;
-/// Below this 1 - rho the first correction to the linear recursion, its root, is below the rounding of long double.
-constexpr long double linear_below = 1e-42L;
-/// A share of 1 - K that no digit shows any more.
-constexpr long double negligible = 1e-20L;
-
 constexpr long double pi = std::numbers::pi_v<long double>;
 
 /// The Chebyshev node x_j in (-1, 1).
@@ -67,22 +62,6 @@ AngleTable::AngleTable(const KernelFamily& family, double mean_square, double sm
     pairs_.back() = first_pair(first, {-1, 2, 0});
 }
 
-AngleTable::Scaled AngleTable::scaled(long double mantissa, std::int64_t exponent) {
-    int shift = 0;
-    const long double fraction = std::frexp(mantissa, &shift);
-    return {fraction, exponent + shift};
-}
-
-AngleTable::Scaled AngleTable::sum(const Scaled& a, const Scaled& b) {
-    if (a.mantissa == 0) return b;
-    if (b.mantissa == 0) return a;
-    const std::int64_t top = std::max(a.exponent, b.exponent);
-    const auto aligned = [&](const Scaled& s) {
-        return s.exponent < top - 200 ? 0 : std::ldexp(s.mantissa, static_cast<int>(s.exponent - top));
-    };
-    return scaled(aligned(a) + aligned(b), top);
-}
-
 void AngleTable::advance_nodes(Index layers) {
     std::vector<SphereLayer> steps;
     for (Index l = 0; l < layers; ++l) steps.push_back(sample_.next());
@@ -96,30 +75,10 @@ void AngleTable::advance_nodes(Index layers) {
         }
         pairs_[i] = pair;
         moved = moved || !same(before, pair);
-        linear = linear && pair.correlation.below_one < linear_below;
+        linear = linear && pair.correlation.below_one < LinearRegime::begins_below;
     }
     frozen_ = !moved;
-    if (!linear || frozen_) return;
-    linear_.emplace();
-    power_ = steps.back().dual.at_one().power;
-}
-
-void AngleTable::advance_linear() {
-    const SphereLayer layer = sample_.next();
-    const DualAtOne& dual = layer.dual.at_one();
-    LinearRegime& s = *linear_;
-    const auto times = [](const Scaled& a, long double factor) { return scaled(a.mantissa * factor, a.exponent); };
-    // (1 - rho)^power of the layer below, in units of (1 - rho*)^power; an odd exponent gives half of itself to the root.
-    Scaled bent = s.correlation;
-    if (power_ == 0.5) {
-        const std::int64_t odd = bent.exponent & 1;
-        bent = scaled(std::sqrt(std::ldexp(bent.mantissa, static_cast<int>(odd))), (bent.exponent - odd) / 2);
-    }
-    s.alpha = times(s.alpha, layer.tangent_carry);
-    s.beta = times(sum(s.beta, times(bent, dual.bend)), layer.tangent_carry);
-    // A kinked dual's own 1 - rho is smaller than its root by more than all digits.
-    if (power_ == 1) s.beta = sum(s.beta, times(s.correlation, layer.tangent_weight * dual.derivative));
-    s.correlation = times(s.correlation, layer.weight * dual.derivative);
+    if (linear && !frozen_) linear_.emplace(family_.kernel, steps.back().dual.at_one().power);
 }
 
 void AngleTable::advance(Index depth, const std::function<void(Index)>& progress) {
@@ -128,7 +87,7 @@ void AngleTable::advance(Index depth, const std::function<void(Index)>& progress
     while (sample_.depth() < depth) {
         const Index layers = std::min(depth - sample_.depth(), layers_at_once);
         if (linear_)
-            for (Index l = 0; l < layers; ++l) advance_linear();
+            for (Index l = 0; l < layers; ++l) linear_->advance(sample_.next());
         else if (frozen_)
             for (Index l = 0; l < layers; ++l) (void)sample_.next();
         else
@@ -137,45 +96,36 @@ void AngleTable::advance(Index depth, const std::function<void(Index)>& progress
     }
 }
 
-std::vector<AngleTable::Scaled> AngleTable::below_one_at_nodes() const {
-    std::vector<Scaled> result;
+AngleLevel AngleTable::level() const {
+    std::vector<ScaledNumber> below_one;
+    bool still = frozen_ || linear_.has_value();
     for (const SpherePair& pair : pairs_) {
         const long double correlation = pair.correlation.below_one, tangent = pair.tangent_below_one;
-        if (!linear_) {
-            result.push_back(scaled(family_.kernel == InfiniteKernel::nngp ? correlation : tangent));
-        } else if (family_.kernel == InfiniteKernel::nngp) {
-            result.push_back(scaled(linear_->correlation.mantissa * correlation, linear_->correlation.exponent));
-        } else {
-            const long double bent = power_ == 0.5 ? std::sqrt(correlation) : correlation;
-            result.push_back(sum(scaled(linear_->alpha.mantissa * tangent, linear_->alpha.exponent),
-                                 scaled(linear_->beta.mantissa * bent, linear_->beta.exponent)));
-        }
+        below_one.push_back(linear_                                  ? linear_->below_one(correlation, tangent)
+                            : family_.kernel == InfiniteKernel::nngp ? ScaledNumber(correlation)
+                                                                     : ScaledNumber(tangent));
+        still = still && (frozen_ || linear_->reached_limit(correlation, tangent));
     }
-    return result;
+    AngleLevel level = to_level(below_one);
+    level.still = still;
+    return level;
 }
 
-bool AngleTable::still() const {
-    if (!linear_ || family_.kernel == InfiniteKernel::nngp) return frozen_ || linear_.has_value();
-    // The part that does not grow like the rest: alpha (1 - K*) against beta (1 - rho*)^power.
-    return std::all_of(pairs_.begin(), pairs_.end(), [&](const SpherePair& pair) {
-        const long double bent = power_ == 0.5 ? std::sqrt(pair.correlation.below_one) : pair.correlation.below_one;
-        const Scaled fading = scaled(linear_->alpha.mantissa * pair.tangent_below_one, linear_->alpha.exponent),
-                     lasting = scaled(linear_->beta.mantissa * bent * negligible, linear_->beta.exponent);
-        return fading.exponent < lasting.exponent;
-    });
+AngleLevel AngleTable::limit() const {
+    std::vector<ScaledNumber> shape;
+    for (const SpherePair& pair : pairs_) shape.emplace_back(linear_.value().limiting_shape(pair.correlation.below_one));
+    AngleLevel level = to_level(shape);
+    level.exponent = 0;
+    level.still = true;
+    return level;
 }
 
-AngleLevel AngleTable::level() const {
-    AngleLevel level{sample_.depth(), first_octave_, octaves_, terms, {}, {}, 0, 0, 0, 0, still()};
-    const std::vector<Scaled> below = below_one_at_nodes();
-    level.exponent = std::max_element(below.begin(), below.end(), [](const Scaled& a, const Scaled& b) {
-                         return a.mantissa != 0 && b.mantissa != 0 ? a.exponent < b.exponent : b.mantissa != 0;
-                     })->exponent;
+AngleLevel AngleTable::to_level(const std::vector<ScaledNumber>& below_one) const {
+    AngleLevel level{sample_.depth(), first_octave_, octaves_, terms, {}, {}, 0, 0, 0, 0, false};
+    level.exponent = std::max_element(below_one.begin(), below_one.end())->exponent;
     std::vector<long double> values, differences;
     for (std::size_t i = 0; i < pairs_.size(); ++i) {
-        const Scaled& b = below[i];
-        const std::int64_t shift = b.exponent - level.exponent;
-        differences.push_back(shift < -16000 ? 0 : std::ldexp(b.mantissa, static_cast<int>(shift)));
+        differences.push_back(below_one[i].over(level.exponent));
         values.push_back(linear_ ? 1 : family_.kernel == InfiniteKernel::nngp ? pairs_[i].correlation.rho : pairs_[i].tangent);
     }
     level.value.resize(static_cast<std::size_t>(octaves_ * terms));

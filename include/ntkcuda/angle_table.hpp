@@ -7,11 +7,9 @@
 /// through the layers by sphere_recursion.hpp, and at a checkpoint the values at the nodes become Chebyshev series in t of K and of
 /// 1 - K. All singularities of K in t lie on the negative axis or far off the real one, so the terms fall by a factor of about 6.
 ///
-/// Where K tends to the matrix of ones exponentially, the recursion becomes linear once 1 - rho < 1e-42 everywhere: from there on
-///     1 - K = alpha (1 - K*) + beta (1 - rho*)^power
-/// with two scalars for all angles, carried with a binary exponent of their own: no depth is too deep.
+/// Where K tends to the matrix of ones exponentially, linear_regime.hpp takes over: no depth is too deep.
 
-#include <ntkcuda/sphere_recursion.hpp>
+#include <ntkcuda/linear_regime.hpp>
 
 #include <cstdint>
 #include <functional>
@@ -45,24 +43,14 @@ public:
     [[nodiscard]] Index nodes() const { return static_cast<Index>(pairs_.size()); }
     /// The series at the present depth (>= 1). O(nodes * terms).
     [[nodiscard]] AngleLevel level() const;
+    /// Whether the linear regime has begun.
+    [[nodiscard]] bool linear() const { return linear_.has_value(); }
+    /// In the linear regime: the shape that (1 - K) over its largest value tends to as `below_one`, and K = 1.
+    [[nodiscard]] AngleLevel limit() const;
 
 private:
-    /// A positive number of any size: mantissa * 2^exponent.
-    struct Scaled {
-        long double mantissa = 0;
-        std::int64_t exponent = 0;
-    };
-    /// The linear regime, from the layer where it began: the pairs stay as they were there.
-    struct LinearRegime {
-        Scaled alpha{1, 0}, beta{0, 0};
-        Scaled correlation{1, 0};  ///< (1 - rho) / (1 - rho*)
-    };
-    static Scaled scaled(long double mantissa, std::int64_t exponent = 0);
-    static Scaled sum(const Scaled& a, const Scaled& b);
     void advance_nodes(Index layers);
-    void advance_linear();
-    [[nodiscard]] std::vector<Scaled> below_one_at_nodes() const;
-    [[nodiscard]] bool still() const;
+    [[nodiscard]] AngleLevel to_level(const std::vector<ScaledNumber>& below_one) const;
 
     const KernelFamily& family_;
     SphereSample sample_;
@@ -70,7 +58,6 @@ private:
     Index octaves_ = 0;
     std::vector<SpherePair> pairs_;  // octaves x terms, and opposite points last
     std::optional<LinearRegime> linear_;
-    double power_ = 1;
     bool frozen_ = false;
 };
 
