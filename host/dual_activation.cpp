@@ -149,7 +149,7 @@ long double DualActivation::slope_second_moment(long double q) const {
     return (1 + a * a) / 2;
 }
 
-DualLayer DualActivation::at(long double q) const {
+DualLayer DualActivation::at(long double q) const& {
     DualLayer layer;
     if (!coefficients_.empty()) {
         layer.kind_ = DualLayer::Kind::hermite;

@@ -72,7 +72,8 @@ public:
     [[nodiscard]] long double second_moment(long double q) const;        ///< E[phi(u)^2]
     [[nodiscard]] long double slope_second_moment(long double q) const;  ///< E[phi'(u)^2]
     /// The dual at variance q > 0; refers to this object.
-    [[nodiscard]] DualLayer at(long double q) const;
+    [[nodiscard]] DualLayer at(long double q) const&;
+    DualLayer at(long double q) const&& = delete;
 
 private:
     DualActivation() = default;

@@ -15,6 +15,8 @@
 #include <ntkcuda/propagate.hpp>
 #include <ntkcuda/gram.hpp>
 #include <ntkcuda/infinite_width.hpp>
+#include <ntkcuda/dual_activation.hpp>
+#include <ntkcuda/sphere_recursion.hpp>
 #include <ntkcuda/closed_form.hpp>
 #include <ntkcuda/metrics.hpp>
 #include <ntkcuda/compare.hpp>

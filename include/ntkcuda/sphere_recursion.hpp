@@ -41,6 +41,7 @@ public:
     /// Before the first layer. Keeps a reference to `family`. Throws Error(invalid_argument) unless m is finite, and positive where
     /// sigma_b = 0.
     SphereSample(const KernelFamily& family, double mean_square);
+    SphereSample(KernelFamily&&, double) = delete;
 
     /// The next layer. O(1).
     [[nodiscard]] SphereLayer next();
