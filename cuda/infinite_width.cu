@@ -1,9 +1,8 @@
 // Infinite width, by tiles of pairs of samples. cuBLAS makes the products of a tile; then, for as many layers as a pass takes, a thread a
 // sample tabulates the factors of each layer, and a thread a pair goes through these layers with its state in registers.
 
-#include "blas.hpp"
 #include "cuda_backend.hpp"
-#include "device_matrix.hpp"
+#include "pair_tiles.hpp"
 
 #include "host/backend/limit_problem.hpp"
 
@@ -25,19 +24,8 @@ struct Recursion {
     bool tangent;
 };
 
-/// One row, divided by 2^exponent so that no square over- or underflows.
-struct RowFacts {
-    double norm;          ///< of the scaled row; 1 for a zero row
-    double squared_norm;  ///< of the scaled row
-    double mean_square;   ///< |x|^2 / d, not scaled
-    int exponent;
-};
-
-/// One side of a tile.
-struct Side {
-    Index count, inputs;
-    const RowFacts* facts;
-    double* values;       ///< count x inputs, scaled
+/// One side of a tile in the recursion.
+struct Side : ScaledRows {
     SampleState* states;  ///< after the layers tabulated so far
     double* root;         ///< sqrt(q_1)
     double* table;        ///< layer, factor, sample
@@ -55,43 +43,6 @@ struct PairTile {
 struct Pass {
     Index first, last;
 };
-
-/// value / 2^exponent in two steps, since 2^-exponent alone can overflow.
-__device__ double scaled(double value, int exponent) { return ldexp(ldexp(value, -(exponent / 2)), -(exponent - exponent / 2)); }
-
-__device__ double warp_largest(double value) {
-    for (int distance = warp_threads / 2; distance > 0; distance /= 2) {
-        const double other = __shfl_xor_sync(~0U, value, distance);
-        value = other > value ? other : value;
-    }
-    return value;
-}
-
-/// A warp a row.
-template <class Real>
-__global__ void measure_rows_kernel(DeviceMatrix<const Real> x, RowFacts* facts) {
-    for_each_warp_item(x.rows, [&](Index i, int lane) {
-        double largest = 0, square = 0;
-        for (Index j = lane; j < x.cols; j += warp_threads) {
-            const double size = fabs(static_cast<double>(x(i, j)));
-            largest = size > largest ? size : largest;
-        }
-        largest = warp_largest(largest);
-        const int exponent = largest > 0 && isfinite(largest) ? ilogb(largest) : 0;
-        for (Index j = lane; j < x.cols; j += warp_threads) {
-            const double value = scaled(static_cast<double>(x(i, j)), exponent);
-            square += value * value;
-        }
-        square = warp_sum(square);
-        if (lane == 0)
-            facts[i] = {square == 0 ? 1 : sqrt(square), square, ldexp(square / static_cast<double>(x.cols), 2 * exponent), exponent};
-    });
-}
-
-template <class Real>
-__global__ void scale_rows_kernel(DeviceMatrix<const Real> x, const RowFacts* facts, DeviceMatrix<double> out) {
-    for_each_entry(out.rows, out.cols, [&](Index i, Index j) { out(i, j) = scaled(static_cast<double>(x(i, j)), facts[i].exponent); });
-}
 
 /// A thread a sample.
 template <class Dual>
@@ -111,16 +62,6 @@ __global__ void tabulate_kernel(Recursion recursion, Dual dual, Side side, Pass 
         }
         side.states[j] = state;
     });
-}
-
-__device__ InputPair input_of(const PairTile& tile, Index i, Index j, double product) {
-    const Side &rows = tile.rows, &cols = tile.cols;
-    const RowFacts &x = rows.facts[i], &y = cols.facts[j];
-    const double cosine = product / (x.norm * y.norm);
-    if (fabs(cosine) > near_line)
-        return near_line_pair(rows.values + i * rows.inputs, cols.values + j * cols.inputs, rows.inputs, product, x.squared_norm,
-                              y.squared_norm, y.exponent - x.exponent);
-    return input_pair(cosine, ratio_or_zero(x.mean_square - y.mean_square, x.mean_square + y.mean_square));
 }
 
 /// The kernel between a sample and one that is exactly zero where sigma_b = 0. All it can hold is gradients of trained biases.
@@ -162,7 +103,7 @@ struct PairState {
 
 template <class Dual>
 __device__ PairState first_state(const PairTile& tile, Index i, Index j, double product) {
-    const InputPair input = input_of(tile, i, j, product);
+    const InputPair input = input_of(tile.rows, tile.cols, i, j, product);
     const LayerFactors x = LayerFactors::load(tile.rows.table + i, tile.rows.count),
                        y = LayerFactors::load(tile.cols.table + j, tile.cols.count);
     return {first_correlation(input, x, y, tile.rows.root[i] / tile.cols.root[j]), first_tangent_value(input, x, y)};
@@ -210,13 +151,6 @@ __global__ void pairs_kernel(Recursion recursion, Dual dual, PairTile tile, Pass
     });
 }
 
-template <class Real>
-__global__ void store_entries_kernel(DeviceMatrix<const double> entries, DeviceMatrix<Real> out, bool lower) {
-    for_each_entry(out.rows, out.cols, [&](Index i, Index j) {
-        if (!lower || j <= i) out(i, j) = static_cast<Real>(entries(i, j));
-    });
-}
-
 template <class Dual, class Real>
 __global__ void limit_diagonal_kernel(Recursion recursion, Dual dual, const RowFacts* facts, DeviceMatrix<Real> out) {
     for_each_entry(out.rows, 1, [&](Index i, Index) {
@@ -256,42 +190,18 @@ private:
     Buffer gains_;
 };
 
-template <class Real>
-class MeasuredRows {
-public:
-    MeasuredRows(Context& context, ConstMatrixView<Real> x) : x_(x), facts_(context, x.rows() * sizeof(RowFacts)) {
-        context.launch("measure_rows", warps_shape(x.rows()), measure_rows_kernel<Real>, x, facts());
-    }
-    RowFacts* facts() const { return facts_.as<RowFacts>(); }
-    ConstMatrixView<Real> view() const { return x_; }
-
-private:
-    ConstMatrixView<Real> x_;
-    Buffer facts_;
-};
-
 /// Memory of one side of a tile of up to `most` samples.
 class SideMemory {
 public:
-    SideMemory(Context& context, Index most, Index inputs, Index layers, Index factors)
-        : values_(context, most * inputs * sizeof(double)),
-          states_(context, most * sizeof(SampleState)),
+    SideMemory(Context& context, Index most, Index layers, Index factors)
+        : states_(context, most * sizeof(SampleState)),
           root_(context, most * sizeof(double)),
           table_(context, layers * factors * most * sizeof(double)) {}
 
-    /// Rows [first, first + count), scaled.
-    template <class Real>
-    Side pack(Context& context, const MeasuredRows<Real>& rows, Index first, Index count) const {
-        const Index inputs = rows.view().cols();
-        const Side side{
-            count, inputs, rows.facts() + first, values_.as<double>(), states_.as<SampleState>(), root_.as<double>(), table_.as<double>()};
-        context.launch("scale_rows", entries_shape(count, inputs), scale_rows_kernel<Real>, rows.view().row_range(first, count), side.facts,
-                       MatrixView<double>(side.values, count, inputs));
-        return side;
-    }
+    Side side(const ScaledRows& rows) const { return {rows, states_.as<SampleState>(), root_.as<double>(), table_.as<double>()}; }
 
 private:
-    Buffer values_, states_, root_, table_;
+    Buffer states_, root_, table_;
 };
 
 /// Takes a tile through all layers.
@@ -309,25 +219,15 @@ void run_tile(Context& context, const Recursion& recursion, const Dual& dual, co
 template <class Dual, class Real>
 void limit_kernel(Context& context, const Tiling& tiling, const Recursion& recursion, const Dual& dual, const MeasuredRows<Real>& x1,
                   const MeasuredRows<Real>& x2, bool lower, MatrixView<Real> out) {
-    const Index inputs = x1.view().cols(), rows = std::min(tiling.limit, out.rows()), cols = std::min(tiling.limit, out.cols());
+    const Index rows = std::min(tiling.limit, out.rows()), cols = std::min(tiling.limit, out.cols());
     const Index layers = std::min(tiling.limit_layers, recursion.depth);
-    const SideMemory row_memory(context, rows, inputs, layers, TableEntry<Dual>::count),
-        col_memory(context, cols, inputs, layers, TableEntry<Dual>::count);
-    const Buffer entries(context, rows * cols * sizeof(double));
+    const SideMemory row_memory(context, rows, layers, TableEntry<Dual>::count), col_memory(context, cols, layers, TableEntry<Dual>::count);
     const Buffer pairs(context, layers < recursion.depth ? PairState::count * rows * cols * sizeof(double) : 0);
-    for (Index i = 0; i < out.rows(); i += tiling.limit)
-        for (Index j = 0; j < (lower ? i + 1 : out.cols()); j += tiling.limit) {
-            const Side left = row_memory.pack(context, x1, i, std::min(rows, out.rows() - i));
-            const Side right = col_memory.pack(context, x2, j, std::min(cols, out.cols() - j));
-            const PairTile tile{left, right, entries.as<double>(), pairs.as<double>(), lower && i == j};
-            const MatrixView<double> values(tile.entries, left.count, right.count);
-            gemm(context, Transpose::no, Transpose::yes, 1.0, ConstMatrixView<double>(left.values, left.count, inputs),
-                 ConstMatrixView<double>(right.values, right.count, inputs), 0.0, values);
-            run_tile(context, recursion, dual, tile, layers);
-            context.launch("store_entries", entries_shape(left.count, right.count), store_entries_kernel<Real>,
-                           ConstMatrixView<double>(values),
-                           MatrixView<Real>(out.data() + i * out.stride() + j, left.count, right.count, out.stride()), tile.lower);
-        }
+    for_each_pair_tile(context, tiling.limit, x1, x2, lower, out,
+                       [&](const ScaledRows& left, const ScaledRows& right, bool on_diagonal, double* entries) {
+                           const PairTile tile{row_memory.side(left), col_memory.side(right), entries, pairs.as<double>(), on_diagonal};
+                           run_tile(context, recursion, dual, tile, layers);
+                       });
 }
 
 }  // namespace

@@ -1,17 +1,13 @@
-// Norms in three steps of fixed shape, so that the same matrix always gives the same bits: a thread sums a strip of one column;
-// the strips of a column are added up; CUB reduces what is left.
+// Norms of a matrix or of a difference.
 
+#include "column_reduction.hpp"
 #include "cuda_backend.hpp"
-#include "device_matrix.hpp"
-
-#include <cub/device/device_reduce.cuh>
 
 #include <cmath>
 
 namespace ntk::cuda {
 namespace {
 
-constexpr Index strip_rows = 256;
 /// Squares of entries outside of this range may overflow or vanish; they are summed again after scaling.
 constexpr double largest_square_safe = 0x1p480, smallest_square_safe = 0x1p-480;
 
@@ -49,49 +45,24 @@ struct Entries {
     __device__ double operator()(Index i, Index j) const { return static_cast<double>(x(i, j)); }
 };
 
-/// strips(s, j) = the entries of column j in strip s, each multiplied by `scale` before squaring.
+/// Entries are multiplied by `scale` before squaring.
 template <class Source>
-__global__ void summarise_strips(Source source, Index rows, Index cols, double scale, Summary* strips) {
-    for_each_entry(ceil_divide(rows, strip_rows), cols, [&](Index strip, Index j) {
+struct Look {
+    Source source;
+    double scale;
+    __device__ Summary operator()(Index first, Index end, Index j) const {
         Summary sum{0, 0, 0, true};
-        const Index end = rows < (strip + 1) * strip_rows ? rows : (strip + 1) * strip_rows;
-        for (Index i = strip * strip_rows; i < end; ++i) {
+        for (Index i = first; i < end; ++i) {
             const double value = source(i, j), scaled = value * scale;
             sum = Join()(sum, {scaled * scaled, fabs(value), fabs(value), isfinite(value)});
         }
-        strips[strip * cols + j] = sum;
-    });
-}
-
-/// The first `cols` summaries become those of whole columns.
-__global__ void join_strips(Summary* strips, Index count, Index cols) {
-    for_each_entry(1, cols, [&](Index, Index j) {
-        for (Index strip = 1; strip < count; ++strip) strips[j] = Join()(strips[j], strips[strip * cols + j]);
-    });
-}
-
-void join_columns(Context& context, const Summary* columns, Index cols, Summary* result) {
-    const Summary none{0, 0, 0, true};
-    std::size_t bytes = 0;
-    check(cub::DeviceReduce::Reduce(nullptr, bytes, columns, result, cols, JoinColumns(), none, context.stream()),
-          "cub::DeviceReduce::Reduce");
-    const Buffer work(context, bytes);
-    check(cub::DeviceReduce::Reduce(work.as<void>(), bytes, columns, result, cols, JoinColumns(), none, context.stream()),
-          "cub::DeviceReduce::Reduce");
-}
+        return sum;
+    }
+};
 
 template <class Source>
 Summary summarise(Context& context, const Source& source, Index rows, Index cols, double scale) {
-    const Index strips = ceil_divide(rows, strip_rows);
-    const Buffer parts(context, strips * cols * sizeof(Summary)), total(context, sizeof(Summary));
-    context.launch("summarise_strips", entries_shape(strips, cols), summarise_strips<Source>, source, rows, cols, scale,
-                   parts.as<Summary>());
-    context.launch("join_strips", entries_shape(1, cols), join_strips, parts.as<Summary>(), strips, cols);
-    join_columns(context, parts.as<Summary>(), cols, total.as<Summary>());
-    Summary result;
-    check(cudaMemcpyAsync(&result, total.as<Summary>(), sizeof result, cudaMemcpyDeviceToHost, context.stream()), "cudaMemcpyAsync");
-    context.synchronize();
-    return result;
+    return reduce_columns(context, Look<Source>{source, scale}, Join(), JoinColumns(), Summary{0, 0, 0, true}, rows, cols);
 }
 
 template <class Source>

@@ -1,5 +1,7 @@
 #include "limit_tiles.hpp"
 
+#include "instruction_sets.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -11,8 +13,6 @@ using namespace formulas;
 
 /// Pairs of one row that go through all layers together: their state stays in the first cache.
 constexpr Index block = 64;
-
-#define NTK_INLINE inline __attribute__((always_inline))
 
 /// Takes the samples through layers [first, last) and tabulates the factors: layer, factor, sample.
 template <class Dual>
@@ -73,9 +73,7 @@ NTK_INLINE void start_block(const LimitWorkspace& w, const LimitSamples& rows, I
     }
     for (Index b = 0; b < count && largest > near_line; ++b) {
         if (std::fabs(pairs.rho[b]) <= near_line) continue;
-        const InputPair input =
-            near_line_pair(rows.values + i * rows.inputs, cols.values + (col + b) * rows.inputs, rows.inputs, products[b],
-                           rows.squared_norm[i], cols.squared_norm[col + b], cols.exponent[col + b] - rows.exponent[i]);
+        const InputPair input = near_line_pair_of(rows, i, cols, col + b, products[b]);
         pairs.rho[b] = input.rho;
         pairs.below_one[b] = input.below_one;
         pairs.above_minus_one[b] = input.above_minus_one;
@@ -208,18 +206,14 @@ void tile_baseline(const LimitProblem& problem, const LimitSamples& rows, const 
     any_tile(problem, rows, cols, lower, w, entries);
 }
 
-#if defined(__x86_64__)
-__attribute__((target("avx2,fma"))) void tile_avx2(const LimitProblem& problem, const LimitSamples& rows, const LimitSamples& cols,
-                                                   bool lower, LimitWorkspace& w, double* entries) {
+NTK_AVX2 void tile_avx2(const LimitProblem& problem, const LimitSamples& rows, const LimitSamples& cols, bool lower, LimitWorkspace& w,
+                        double* entries) {
     any_tile(problem, rows, cols, lower, w, entries);
 }
-__attribute__((target("avx512f,avx512dq,avx512vl,fma,prefer-vector-width=512"))) void tile_avx512(const LimitProblem& problem,
-                                                                                                  const LimitSamples& rows,
-                                                                                                  const LimitSamples& cols, bool lower,
-                                                                                                  LimitWorkspace& w, double* entries) {
+NTK_AVX512 void tile_avx512(const LimitProblem& problem, const LimitSamples& rows, const LimitSamples& cols, bool lower, LimitWorkspace& w,
+                            double* entries) {
     any_tile(problem, rows, cols, lower, w, entries);
 }
-#endif
 
 template <class Dual>
 double diagonal_of(const LimitProblem& problem, const Dual& dual, double mean_square, bool zero) {
@@ -249,14 +243,7 @@ LimitWorkspace::LimitWorkspace(const LimitProblem& problem, Index side) {
 }
 
 const std::vector<LimitTile>& limit_tile_variants() {
-    static const std::vector<LimitTile> variants = [] {
-        std::vector<LimitTile> list{tile_baseline};
-#if defined(__x86_64__)
-        if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) list.push_back(tile_avx2);
-        if (__builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) list.push_back(tile_avx512);
-#endif
-        return list;
-    }();
+    static const std::vector<LimitTile> variants = runnable_variants<LimitTile>(tile_baseline, tile_avx2, tile_avx512);
     return variants;
 }
 

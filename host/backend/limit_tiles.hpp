@@ -3,22 +3,11 @@
 // The infinite-width recursion over one tile of pairs, compiled for several instruction sets (the same bits from each).
 
 #include "limit_problem.hpp"
-
-#include <ntkcuda/matrix.hpp>
+#include "limit_samples.hpp"
 
 #include <vector>
 
 namespace ntk {
-
-/// Samples as the recursion takes them: rows divided by a power of two, so that no square over- or underflows.
-struct LimitSamples {
-    Index count = 0, inputs = 0;
-    const double* values = nullptr;        ///< count x inputs
-    const double* norm = nullptr;          ///< |x| of the scaled row; 1 for a zero row
-    const double* squared_norm = nullptr;  ///< |x|^2 of the scaled row
-    const double* mean_square = nullptr;   ///< |x|^2 / d, not scaled
-    const int* exponent = nullptr;         ///< row = 2^exponent scaled row
-};
 
 /// Scratch memory of one thread for tiles of up to `side` x `side` pairs.
 class LimitWorkspace {
