@@ -15,6 +15,11 @@ __global__ void axpy_kernel(Real alpha, DeviceMatrix<const Real> x, DeviceMatrix
 }
 
 template <class Real>
+__global__ void add_roots_kernel(Real alpha, DeviceMatrix<const Real> x, DeviceMatrix<Real> y) {
+    for_each_entry(y.rows, y.cols, [&](Index i, Index j) { y(i, j) += alpha * sqrt(x(i, j)); });
+}
+
+template <class Real>
 __global__ void scale_kernel(Real alpha, DeviceMatrix<Real> x) {
     for_each_entry(x.rows, x.cols, [&](Index i, Index j) { x(i, j) *= alpha; });
 }
@@ -111,6 +116,13 @@ template <class Real>
 void CudaArithmetic<Real>::axpy(double alpha, ConstMatrixView<Real> x, MatrixView<Real> y) {
     if (y.empty()) return;
     this->context().launch("axpy", entries_shape(y.rows(), y.cols()), axpy_kernel<Real>, static_cast<Real>(alpha), x, y);
+}
+
+template <class Real>
+void CudaArithmetic<Real>::add_power(double alpha, Power power, ConstMatrixView<Real> x, MatrixView<Real> y) {
+    if (power == Power::one) return axpy(alpha, x, y);
+    if (y.empty()) return;
+    this->context().launch("add_roots", entries_shape(y.rows(), y.cols()), add_roots_kernel<Real>, static_cast<Real>(alpha), x, y);
 }
 
 template <class Real>

@@ -1,7 +1,8 @@
 #pragma once
 
 // The CUDA backend, a chain of classes like the host's (host/backend/host_backend.hpp): each file defines one concern and is
-// instantiated once. memory -> arithmetic -> norms -> network -> random -> gram -> infinite width -> solver (the complete backend).
+// instantiated once. memory -> arithmetic -> norms -> summary -> network -> random -> gram -> infinite width -> half angle -> solver (the
+// complete backend).
 
 #include "context.hpp"
 
@@ -52,6 +53,7 @@ public:
                          Triangle triangle) override;
     void axpy(double alpha, ConstMatrixView<Real> x, MatrixView<Real> y) override;
     void scale(double alpha, MatrixView<Real> x) override;
+    void add_power(double alpha, Power power, ConstMatrixView<Real> x, MatrixView<Real> y) override;
     void add_row(ConstMatrixView<Real> row, MatrixView<Real> x) override;
     void add_to_diagonal(double value, MatrixView<Real> x) override;
     void diagonal(ConstMatrixView<Real> x, MatrixView<Real> diagonal) override;
@@ -69,9 +71,16 @@ public:
 };
 
 template <class Real>
-class CudaNetwork : public CudaNorms<Real> {
+class CudaSummary : public CudaNorms<Real> {
 public:
     using CudaNorms<Real>::CudaNorms;
+    EntrySummary summarize(ConstMatrixView<Real> x, Entries entries, double shift) override;
+};
+
+template <class Real>
+class CudaNetwork : public CudaSummary<Real> {
+public:
+    using CudaSummary<Real>::CudaSummary;
     void activate(const Activation& activation, ConstMatrixView<Real> z, MatrixView<Real> a) override;
     void multiply_by_slope(const Activation& activation, ConstMatrixView<Real> z, MatrixView<Real> delta) override;
     void output_delta(const Activation& activation, ConstMatrixView<Real> w, ConstMatrixView<Real> z, MatrixView<Real> delta) override;
@@ -111,12 +120,22 @@ public:
 };
 
 template <class Real>
-class CudaBackend final : public CudaInfiniteWidth<Real> {
+class CudaHalfAngle : public CudaInfiniteWidth<Real> {
 public:
     using CudaInfiniteWidth<Real>::CudaInfiniteWidth;
+    void half_angle_tangents(ConstMatrixView<Real> x1, ConstMatrixView<Real> x2, Triangle triangle, MatrixView<Real> out) override;
+    void evaluate_series(const OctaveSeries& series, ConstMatrixView<Real> t, Triangle triangle, MatrixView<Real> out) override;
+};
+
+template <class Real>
+class CudaBackend final : public CudaHalfAngle<Real> {
+public:
+    using CudaHalfAngle<Real>::CudaHalfAngle;
     CholeskyStatus cholesky(MatrixView<Real> k) override;
     void cholesky_solve(ConstMatrixView<Real> factor, MatrixView<Real> b) override;
     void triangular_solve_rows(ConstMatrixView<Real> factor, MatrixView<Real> b) override;
+    LuFactor lu(MatrixView<Real> a) override;
+    void lu_solve_rows(ConstMatrixView<Real> factor, const LuFactor& lu, MatrixView<Real> b) override;
     void eigen(MatrixView<Real> k, MatrixView<Real> values, bool vectors) override;
 };
 

@@ -3,6 +3,8 @@
 #include "blas.hpp"
 #include "cuda_backend.hpp"
 
+#include "host/backend/lu_factor.hpp"
+
 #include <string>
 #include <vector>
 
@@ -85,6 +87,42 @@ template <class Real>
 void CudaBackend<Real>::triangular_solve_rows(ConstMatrixView<Real> factor, MatrixView<Real> b) {
     if (b.empty()) return;
     solve_lower_rows(this->context(), factor, b);
+}
+
+// The factors are those of A^T, and the rows of b are cuSOLVER's columns.
+template <class Real>
+LuFactor CudaBackend<Real>::lu(MatrixView<Real> a) {
+    if (a.empty()) return {};
+    Context& context = this->context();
+    const cusolverDnHandle_t solver = context.solver();
+    const Parameters parameters = new_parameters();
+    std::size_t device_bytes = 0, host_bytes = 0;
+    check(cusolverDnXgetrf_bufferSize(solver, parameters.get(), a.rows(), a.rows(), data_type<Real>, a.data(), a.stride(), data_type<Real>,
+                                      &device_bytes, &host_bytes),
+          "cusolverDnXgetrf_bufferSize");
+    // The pivots keep the backend, whose memory they are.
+    const auto release = [backend = this->shared_from_this(), &context](std::int64_t* p) { context.release(p); };
+    const std::shared_ptr<std::int64_t> pivots(static_cast<std::int64_t*>(context.allocate(a.rows() * sizeof(std::int64_t))), release);
+    Work work(context, device_bytes, host_bytes);
+    check(
+        cusolverDnXgetrf(solver, parameters.get(), a.rows(), a.rows(), data_type<Real>, a.data(), a.stride(), pivots.get(), data_type<Real>,
+                         work.device.template as<void>(), work.device_bytes, work.host.data(), work.host.size(), work.info()),
+        "cusolverDnXgetrf");
+    return {work.fetch_info("cusolverDnXgetrf"), pivots};
+}
+
+template <class Real>
+void CudaBackend<Real>::lu_solve_rows(ConstMatrixView<Real> factor, const LuFactor& lu, MatrixView<Real> b) {
+    if (b.empty()) return;
+    refuse_zero_pivot(lu);
+    Context& context = this->context();
+    const cusolverDnHandle_t solver = context.solver();
+    const Parameters parameters = new_parameters();
+    Work work(context, 0, 0);
+    check(cusolverDnXgetrs(solver, parameters.get(), CUBLAS_OP_T, factor.rows(), b.rows(), data_type<Real>, factor.data(), factor.stride(),
+                           static_cast<const std::int64_t*>(lu.pivots.get()), data_type<Real>, b.data(), b.stride(), work.info()),
+          "cusolverDnXgetrs");
+    work.fetch_info("cusolverDnXgetrs");
 }
 
 template <class Real>

@@ -53,6 +53,16 @@ void HostArithmetic<Real>::axpy(double alpha, ConstMatrixView<Real> x, MatrixVie
 }
 
 template <class Real>
+void HostArithmetic<Real>::add_power(double alpha, Power power, ConstMatrixView<Real> x, MatrixView<Real> y) {
+    if (power == Power::one) return axpy(alpha, x, y);
+    for_each_row_piece(this->threads(), y.rows(), y.cols(), [=, a = static_cast<Real>(alpha)](Index i, Index first, Index last) {
+        const Real* from = row_of(x, i);
+        Real* to = row_of(y, i);
+        for (Index j = first; j < last; ++j) to[j] += a * std::sqrt(from[j]);
+    });
+}
+
+template <class Real>
 void HostArithmetic<Real>::scale(double alpha, MatrixView<Real> x) {
     for_each_row_piece(this->threads(), x.rows(), x.cols(), [=, a = static_cast<Real>(alpha)](Index i, Index first, Index last) {
         Real* row = row_of(x, i);

@@ -1,7 +1,7 @@
 #pragma once
 
 // The CPU backend, as a chain of classes so that each file defines one concern and is instantiated once:
-// memory -> arithmetic -> network -> gram -> infinite width -> solver (the complete backend).
+// memory -> arithmetic -> summary -> network -> gram -> infinite width -> half angle -> solver (the complete backend).
 // OpenBLAS and LAPACK do the dense work; OpenMP runs over fixed tiles, so no result depends on the number of threads
 // (except factorisations, which are LAPACK's own).
 
@@ -38,6 +38,7 @@ public:
     void accumulate_gram(MatrixView<Real> theta, ConstMatrixView<Real> j1, ConstMatrixView<Real> j2, double alpha, Triangle triangle) override;
     void axpy(double alpha, ConstMatrixView<Real> x, MatrixView<Real> y) override;
     void scale(double alpha, MatrixView<Real> x) override;
+    void add_power(double alpha, Power power, ConstMatrixView<Real> x, MatrixView<Real> y) override;
     void add_row(ConstMatrixView<Real> row, MatrixView<Real> x) override;
     void add_to_diagonal(double value, MatrixView<Real> x) override;
     void diagonal(ConstMatrixView<Real> x, MatrixView<Real> diagonal) override;
@@ -49,9 +50,16 @@ public:
 };
 
 template <class Real>
-class HostNetwork : public HostArithmetic<Real> {
+class HostSummary : public HostArithmetic<Real> {
 public:
     using HostArithmetic<Real>::HostArithmetic;
+    EntrySummary summarize(ConstMatrixView<Real> x, Entries entries, double shift) override;
+};
+
+template <class Real>
+class HostNetwork : public HostSummary<Real> {
+public:
+    using HostSummary<Real>::HostSummary;
     void draw_normals(NormalStream stream, double scale, MatrixView<Real> x) override;
     void activate(const Activation& activation, ConstMatrixView<Real> z, MatrixView<Real> a) override;
     void multiply_by_slope(const Activation& activation, ConstMatrixView<Real> z, MatrixView<Real> delta) override;
@@ -78,12 +86,22 @@ public:
 };
 
 template <class Real>
-class HostBackend final : public HostInfiniteWidth<Real> {
+class HostHalfAngle : public HostInfiniteWidth<Real> {
 public:
     using HostInfiniteWidth<Real>::HostInfiniteWidth;
+    void half_angle_tangents(ConstMatrixView<Real> x1, ConstMatrixView<Real> x2, Triangle triangle, MatrixView<Real> out) override;
+    void evaluate_series(const OctaveSeries& series, ConstMatrixView<Real> t, Triangle triangle, MatrixView<Real> out) override;
+};
+
+template <class Real>
+class HostBackend final : public HostHalfAngle<Real> {
+public:
+    using HostHalfAngle<Real>::HostHalfAngle;
     CholeskyStatus cholesky(MatrixView<Real> k) override;
     void cholesky_solve(ConstMatrixView<Real> factor, MatrixView<Real> b) override;
     void triangular_solve_rows(ConstMatrixView<Real> factor, MatrixView<Real> b) override;
+    LuFactor lu(MatrixView<Real> a) override;
+    void lu_solve_rows(ConstMatrixView<Real> factor, const LuFactor& lu, MatrixView<Real> b) override;
     void eigen(MatrixView<Real> k, MatrixView<Real> values, bool vectors) override;
 };
 

@@ -1,4 +1,5 @@
 #include "host_backend.hpp"
+#include "lu_factor.hpp"
 #include "serial_blas.hpp"
 #include "tiles.hpp"
 
@@ -49,6 +50,20 @@ void trsm(CBLAS_SIDE side, CBLAS_TRANSPOSE transpose, ConstMatrixView<float> g, 
                 blas_int(g.stride()), b.data(), blas_int(b.stride()));
 }
 
+int getrf(lapack_int n, double* a, lapack_int lda, lapack_int* pivots) {
+    return LAPACKE_dgetrf_work(LAPACK_COL_MAJOR, n, n, a, lda, pivots);
+}
+int getrf(lapack_int n, float* a, lapack_int lda, lapack_int* pivots) {
+    return LAPACKE_sgetrf_work(LAPACK_COL_MAJOR, n, n, a, lda, pivots);
+}
+
+int getrs(lapack_int n, lapack_int m, const double* a, lapack_int lda, const lapack_int* pivots, double* b, lapack_int ldb) {
+    return LAPACKE_dgetrs_work(LAPACK_COL_MAJOR, 'T', n, m, a, lda, pivots, b, ldb);
+}
+int getrs(lapack_int n, lapack_int m, const float* a, lapack_int lda, const lapack_int* pivots, float* b, lapack_int ldb) {
+    return LAPACKE_sgetrs_work(LAPACK_COL_MAJOR, 'T', n, m, a, lda, pivots, b, ldb);
+}
+
 int syevd(char job, lapack_int n, double* a, lapack_int lda, double* w, double* work, lapack_int lwork, lapack_int* iwork,
           lapack_int liwork) {
     return LAPACKE_dsyevd_work(LAPACK_COL_MAJOR, job, 'U', n, a, lda, w, work, lwork, iwork, liwork);
@@ -87,6 +102,28 @@ void HostBackend<Real>::triangular_solve_rows(ConstMatrixView<Real> factor, Matr
     if (b.empty()) return;
     const ThreadedBlas threaded(factor.rows(), this->threads());
     trsm(CblasRight, CblasTrans, factor, b);
+}
+
+// The factors are those of A^T, and the rows of b are LAPACK's columns.
+template <class Real>
+LuFactor HostBackend<Real>::lu(MatrixView<Real> a) {
+    if (a.empty()) return {};
+    const lapack_int n = blas_int(a.rows()), stride = blas_int(a.stride());
+    const auto pivots = std::make_shared<std::vector<lapack_int>>(static_cast<std::size_t>(n));
+    const ThreadedBlas threaded(a.rows(), this->threads());
+    const int info = getrf(n, a.data(), stride, pivots->data());
+    check_arguments("getrf", info);
+    return {info, pivots};
+}
+
+template <class Real>
+void HostBackend<Real>::lu_solve_rows(ConstMatrixView<Real> factor, const LuFactor& lu, MatrixView<Real> b) {
+    if (b.empty()) return;
+    refuse_zero_pivot(lu);
+    const auto& pivots = *static_cast<const std::vector<lapack_int>*>(lu.pivots.get());
+    const lapack_int n = blas_int(factor.rows()), m = blas_int(b.rows());
+    const ThreadedBlas threaded(factor.rows(), this->threads());
+    check_arguments("getrs", getrs(n, m, factor.data(), blas_int(factor.stride()), pivots.data(), b.data(), blas_int(b.stride())));
 }
 
 template <class Real>

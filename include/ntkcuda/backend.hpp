@@ -12,6 +12,7 @@
 #include <ntkcuda/activation.hpp>
 #include <ntkcuda/device.hpp>
 #include <ntkcuda/matrix.hpp>
+#include <ntkcuda/octave_series.hpp>
 #include <ntkcuda/random.hpp>
 
 #include <memory>
@@ -33,9 +34,31 @@ struct Norms {
     bool finite = true;    ///< no NaN, no infinity
 };
 
+/// Which entries a summary is of: `off_diagonal` is those with j < i, each pair of a symmetric matrix once.
+enum class Entries { all, off_diagonal };
+
+/// Facts about the entries x - shift of a matrix; all 0 if there are none. A NaN among them is both min and max, and max_abs.
+struct EntrySummary {
+    Index count = 0;
+    double min = 0, max = 0;
+    double sum = 0, sum_of_squares = 0;
+    double max_abs = 0;
+    Index min_row = 0, min_col = 0;  ///< where min is, first in row-major order
+    Index max_row = 0, max_col = 0;  ///< where max is
+};
+
+/// The powers that add_power takes.
+enum class Power { one, half };
+
 /// Result of a Cholesky factorisation: 0, or the 1-based order of the first leading minor that is not positive.
 struct CholeskyStatus {
     Index failed_minor = 0;
+};
+
+/// Result of an LU factorisation.
+struct LuFactor {
+    Index zero_pivot = 0;                ///< 1-based order of the first pivot that is exactly zero; 0: none
+    std::shared_ptr<const void> pivots;  ///< the row exchanges, in memory of the backend
 };
 
 template <class Real>
@@ -68,6 +91,8 @@ public:
     virtual void axpy(double alpha, ConstMatrixView<Real> x, MatrixView<Real> y) = 0;
     /// x *= alpha, elementwise.
     virtual void scale(double alpha, MatrixView<Real> x) = 0;
+    /// y += alpha x^power, elementwise; for Power::half x >= 0 (the root of a negative entry is NaN).
+    virtual void add_power(double alpha, Power power, ConstMatrixView<Real> x, MatrixView<Real> y) = 0;
     /// Each row of x gets `row` (1 x cols) added.
     virtual void add_row(ConstMatrixView<Real> row, MatrixView<Real> x) = 0;
     /// x(i, i) += value.
@@ -83,6 +108,8 @@ public:
     [[nodiscard]] virtual Norms norms(ConstMatrixView<Real> x) = 0;
     /// Norms of x - y, accumulated in float64.
     [[nodiscard]] virtual Norms difference_norms(ConstMatrixView<Real> x, ConstMatrixView<Real> y) = 0;
+    /// Facts about x(i, j) - shift, in float64; the sums are compensated, over a fixed partition.
+    [[nodiscard]] virtual EntrySummary summarize(ConstMatrixView<Real> x, Entries entries, double shift) = 0;
 
     // --- finite network --------------------------------------------------------------------------------------------------
     /// x(i, j) = Real(scale * normal(i * cols + j)), one float64 product and one rounding: the same bits on every backend.
@@ -117,16 +144,35 @@ public:
                                        Triangle triangle, MatrixView<Real> out) = 0;
 
     /// out (n x 1) = its diagonal at the rows of x.
-    virtual void infinite_width_diagonal(const Architecture& architecture, InfiniteKernel kernel, ConstMatrixView<Real> x, MatrixView<Real> out) = 0;
+    virtual void infinite_width_diagonal(const Architecture& architecture, InfiniteKernel kernel, ConstMatrixView<Real> x,
+                                         MatrixView<Real> out) = 0;
+
+    // --- functions of the angle between inputs --------------------------------------------------------------------------
+    /// out (n1 x n2) = tan(theta / 2) = sqrt((1 - cos theta) / (1 + cos theta)) of the angle theta between the rows of x1 and x2, with
+    /// full relative precision near 0 and pi: exactly 0 for equal directions, infinity for opposite ones, NaN where a row is zero or
+    /// not finite. Arithmetic in float64.  2 n1 n2 d flops, 3 times that for pairs within 26 degrees of a line.
+    /// With Triangle::lower x1 and x2 are the same view, and the diagonal is exactly 0 (or NaN).
+    virtual void half_angle_tangents(ConstMatrixView<Real> x1, ConstMatrixView<Real> x2, Triangle triangle, MatrixView<Real> out) = 0;
+
+    /// out(i, j) = f(t(i, j)), f as tabulated by `series`; NaN where t is in none of its octaves (negative and NaN included). The series
+    /// is summed in float64, in the same order on every backend. out may be t. With Triangle::lower only j <= i is read and written.
+    /// 3 flops for each term.
+    virtual void evaluate_series(const OctaveSeries& series, ConstMatrixView<Real> t, Triangle triangle, MatrixView<Real> out) = 0;
 
     // --- closed form ---------------------------------------------------------------------------------------------------------
-    /// k (lower triangle read) becomes its Cholesky factor in the lower triangle; the strict upper triangle keeps its values.  n^3 / 3 flops.
+    /// k (lower triangle read) becomes its Cholesky factor in the lower triangle; the strict upper triangle keeps its values.  n^3 / 3
+    /// flops.
     [[nodiscard]] virtual CholeskyStatus cholesky(MatrixView<Real> k) = 0;
     /// b (n x m) becomes K^{-1} b, from the factor.
     virtual void cholesky_solve(ConstMatrixView<Real> factor, MatrixView<Real> b) = 0;
     /// Each row r of b (m x n) becomes G^{-1} r with K = G G^T, that is b becomes b G^{-T}: rows, so that a cross kernel (tests x n)
     /// needs no transposed copy.  m n^2 flops.
     virtual void triangular_solve_rows(ConstMatrixView<Real> factor, MatrixView<Real> b) = 0;
+    /// a (n x n, any) becomes its LU factors with partial pivoting, in an order that is lu_solve_rows' own.  2/3 n^3 flops.
+    [[nodiscard]] virtual LuFactor lu(MatrixView<Real> a) = 0;
+    /// Each row r of b (m x n) becomes (A^{-1} r^T)^T, from the factors.  2 m n^2 flops. Throws Error(invalid_argument) for factors with
+    /// a zero pivot.
+    virtual void lu_solve_rows(ConstMatrixView<Real> factor, const LuFactor& lu, MatrixView<Real> b) = 0;
     /// Eigenvalues (n x 1, ascending) of the symmetric k (lower triangle read). With `vectors` ROW i of k becomes the unit eigenvector
     /// of values(i) (LAPACK's columns, left where it puts them), otherwise k is destroyed.  About 4/3 n^3 (values) or 9 n^3 (vectors)
     /// flops. Throws Error(device_failure) if the iteration does not converge.

@@ -5,6 +5,8 @@
 #include <cusolverDn.h>
 #include <lapacke.h>
 
+#include <algorithm>
+
 using namespace emulated;
 
 struct cusolverDnContext {
@@ -58,6 +60,32 @@ cusolverStatus_t factorise(Compute compute, cusolverDnHandle_t h, cublasFillMode
                            std::size_t needed, const WorkSpace& work) {
     return queue("cusolverDnXpotrf", h, {output(a, n, n, lda)}, needed, work,
                  [=] { return compute(LAPACK_COL_MAJOR, letter(fill), n, a, lda); });
+}
+
+/// LAPACK's pivots are stored as cuSOLVER's.
+template <class Real, class Compute>
+cusolverStatus_t factorise_general(Compute compute, cusolverDnHandle_t h, std::int64_t n, Real* a, std::int64_t lda, std::int64_t* pivots,
+                                   std::size_t needed, const WorkSpace& work) {
+    return queue("cusolverDnXgetrf", h, {output(a, n, n, lda), output(pivots, n, 1, n)}, needed, work, [=] {
+        std::vector<lapack_int> rows(n);
+        const int info = compute(LAPACK_COL_MAJOR, n, n, a, lda, rows.data());
+        std::copy(rows.begin(), rows.end(), pivots);
+        return info;
+    });
+}
+
+template <class Real, class Compute>
+cusolverStatus_t solve_general(Compute compute, cusolverDnHandle_t h, cublasOperation_t operation, std::int64_t n, std::int64_t m,
+                               const Real* a, std::int64_t lda, const std::int64_t* pivots, Real* b, std::int64_t ldb, int* info) {
+    if (fails("cusolverDnXgetrs")) return CUSOLVER_STATUS_EXECUTION_FAILED;
+    if (!h) return CUSOLVER_STATUS_NOT_INITIALIZED;
+    const std::vector<Operand> operands{input(a, n, n, lda), input(pivots, n, 1, n), output(b, n, m, ldb), output(info, 1, 1, 1)};
+    if (!sound(operands)) return CUSOLVER_STATUS_INVALID_VALUE;
+    enqueue_call(h->stream, operands, [=] {
+        const std::vector<lapack_int> rows(pivots, pivots + n);
+        *info = compute(LAPACK_COL_MAJOR, operation == CUBLAS_OP_N ? 'N' : 'T', n, m, a, lda, rows.data(), b, ldb);
+    });
+    return CUSOLVER_STATUS_SUCCESS;
 }
 
 template <class Real, class Compute>
@@ -122,6 +150,31 @@ cusolverStatus_t cusolverDnXpotrf(cusolverDnHandle_t h, cusolverDnParams_t, cubl
     const std::size_t needed = device_work(n, type);
     if (type == CUDA_R_32F) return factorise(LAPACKE_spotrf_work, h, fill, n, static_cast<float*>(a), lda, needed, work);
     return factorise(LAPACKE_dpotrf_work, h, fill, n, static_cast<double*>(a), lda, needed, work);
+}
+
+cusolverStatus_t cusolverDnXgetrf_bufferSize(cusolverDnHandle_t, cusolverDnParams_t, int64_t, int64_t n, cudaDataType type, const void*,
+                                             int64_t, cudaDataType, size_t* device, size_t* host) {
+    return work_sizes("cusolverDnXgetrf_bufferSize", n, type, device, host);
+}
+
+cusolverStatus_t cusolverDnXgetrf(cusolverDnHandle_t h, cusolverDnParams_t, int64_t m, int64_t n, cudaDataType type, void* a, int64_t lda,
+                                  int64_t* pivots, cudaDataType, void* device, size_t device_bytes, void* host, size_t host_bytes,
+                                  int* info) {
+    if (m != n) return CUSOLVER_STATUS_INVALID_VALUE;
+    const WorkSpace work{device, device_bytes, host, host_bytes, info};
+    const std::size_t needed = device_work(n, type);
+    if (type == CUDA_R_32F) return factorise_general(LAPACKE_sgetrf_work, h, n, static_cast<float*>(a), lda, pivots, needed, work);
+    return factorise_general(LAPACKE_dgetrf_work, h, n, static_cast<double*>(a), lda, pivots, needed, work);
+}
+
+cusolverStatus_t cusolverDnXgetrs(cusolverDnHandle_t h, cusolverDnParams_t, cublasOperation_t operation, int64_t n, int64_t m,
+                                  cudaDataType type, const void* a, int64_t lda, const int64_t* pivots, cudaDataType, void* b, int64_t ldb,
+                                  int* info) {
+    if (type == CUDA_R_32F)
+        return solve_general(LAPACKE_sgetrs_work, h, operation, n, m, static_cast<const float*>(a), lda, pivots, static_cast<float*>(b),
+                             ldb, info);
+    return solve_general(LAPACKE_dgetrs_work, h, operation, n, m, static_cast<const double*>(a), lda, pivots, static_cast<double*>(b), ldb,
+                         info);
 }
 
 cusolverStatus_t cusolverDnXsyevd_bufferSize(cusolverDnHandle_t, cusolverDnParams_t, cusolverEigMode_t, cublasFillMode_t, int64_t n,

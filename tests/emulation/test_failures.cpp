@@ -90,6 +90,9 @@ std::vector<Operation> arithmetic_operations() {
         in_place("gemm", [](auto& d, View x, Const y) { d.gemm(Transpose::no, Transpose::yes, 1, y, y, 1, x); }),
         in_place("accumulate_gram", [](auto& d, View x, Const y) { d.accumulate_gram(x, y, y, 1, Triangle::lower); }),
         in_place("axpy", [](auto& d, View x, Const y) { d.axpy(2, y, x); }),
+        in_place("add_power", [](auto& d, View x, Const y) { d.add_power(2, Power::one, y, x); }),
+        in_place("add_power of roots",
+                 [=](auto& d, View x, Const) { d.add_power(2, Power::half, View(x.data(), 1, 1, 9), column(x).row_range(1, 1)); }),
         in_place("scale", [](auto& d, View x, Const) { d.scale(2, x); }),
         in_place("add_row", [](auto& d, View x, Const y) { d.add_row(y.row_range(2, 1), x); }),
         in_place("add_to_diagonal", [](auto& d, View x, Const) { d.add_to_diagonal(2, x); }),
@@ -104,6 +107,11 @@ std::vector<Operation> arithmetic_operations() {
              return values(x);
          }},
         {"norms", [](const Device& d) { return values(d->norms(upload(d, numbers(9, 9, 5)).view())); }},
+        {"summarize",
+         [](const Device& d) {
+             const EntrySummary summary = d->summarize(upload(d, numbers(9, 9, 5)).view(), Entries::off_diagonal, 0.5);
+             return Result{summary.min, summary.max, summary.sum, summary.sum_of_squares};
+         }},
         {"difference_norms",
          [](const Device& d) {
              return values(d->difference_norms(upload(d, numbers(9, 9, 5)).view(), upload(d, positive_definite(9)).view()));
@@ -144,6 +152,13 @@ std::vector<Operation> limit_operations() {
         in_place("infinite_width_diagonal",
                  [=](auto& d, auto x, auto y) {
                      d.infinite_width_diagonal(deep, InfiniteKernel::ntk, y, MatrixView<double>(x.data(), 9, 1, 9));
+                 }),
+        in_place("half_angle_tangents", [](auto& d, auto x, auto y) { d.half_angle_tangents(y, y, Triangle::lower, x); }),
+        in_place("evaluate_series",
+                 [](auto& d, auto x, auto y) {
+                     const std::vector<double> coefficients(80 * 3, 0.5);
+                     d.half_angle_tangents(y, y, Triangle::full, x);
+                     d.evaluate_series({-40, 80, 3, coefficients.data(), 1, 2}, x, Triangle::full, x);
                  }),
     };
 }
@@ -199,6 +214,19 @@ std::vector<Operation> solver_operations() {
          [=](const Device& d) {
              Matrix<double> b = upload(d, numbers(2, 9, 5));
              d->triangular_solve_rows(factorised(d).view(), b.view());
+             return values(b);
+         }},
+        {"lu",
+         [](const Device& d) {
+             Matrix<double> a = upload(d, numbers(9, 9, 5));
+             EXPECT_EQ(d->lu(a.view()).zero_pivot, 0);
+             return values(a);
+         }},
+        {"lu_solve_rows",
+         [](const Device& d) {
+             Matrix<double> a = upload(d, numbers(9, 9, 5)), b = upload(d, numbers(2, 9, 6));
+             const LuFactor lu = d->lu(a.view());
+             d->lu_solve_rows(a.view(), lu, b.view());
              return values(b);
          }},
         {"eigen", eigen(true)},

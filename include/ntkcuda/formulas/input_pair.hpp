@@ -6,6 +6,7 @@
 #include <ntkcuda/formulas/macros.hpp>
 
 #include <cmath>
+#include <limits>
 
 namespace ntk::formulas {
 
@@ -22,6 +23,14 @@ NTK_HD InputPair input_pair(double cosine, double difference) { return {cosine, 
 NTK_HD InputPair input_pair_near_line(double squared_sine, bool obtuse, double difference) {
     const double versine = squared_sine / (1 + sqrt(1 - squared_sine));
     return obtuse ? InputPair{versine - 1, 2 - versine, versine, difference} : InputPair{1 - versine, versine, 2 - versine, difference};
+}
+
+/// tan of half the angle: 0 for equal directions, infinity for opposite ones.
+NTK_HD double half_angle_tangent(const InputPair& pair) { return sqrt(pair.below_one / pair.above_minus_one); }
+
+/// The same of a row with itself: exactly 0, or NaN where it has no direction. `squared_norm` is of the row scaled to 1.
+NTK_HD double own_half_angle_tangent(double squared_norm) {
+    return squared_norm > 0 ? 0 * squared_norm : std::numeric_limits<double>::quiet_NaN();
 }
 
 /// Eight running sums: independent additions, in an order fixed by the length alone.
