@@ -1,7 +1,8 @@
 #include <ntkcuda/closed_form.hpp>
 
+#include "inverse_norm.hpp"
+
 #include <fmt/format.h>
-#include <lapacke.h>
 
 #include <algorithm>
 #include <cmath>
@@ -50,29 +51,15 @@ Norms checked_norms(const Matrix<Real>& kernel) {
     return norms;
 }
 
-/// Estimate of the 1-norm of the inverse: Hager's iteration in Higham's form (LAPACK xLACN2), a handful of solves with the factor.
-int lacn2(lapack_int n, double* v, double* x, lapack_int* sign, double* estimate, lapack_int* kase, lapack_int* save) {
-    return LAPACKE_dlacn2_work(n, v, x, sign, estimate, kase, save);
-}
-int lacn2(lapack_int n, float* v, float* x, lapack_int* sign, float* estimate, lapack_int* kase, lapack_int* save) {
-    return LAPACKE_slacn2_work(n, v, x, sign, estimate, kase, save);
-}
 template <class Real>
 double inverse_one_norm(const Matrix<Real>& factor) {
-    const Index n = factor.rows();
     const auto& backend = factor.backend();
-    HostMatrix<Real> x(n, 1), v(n, 1);
-    Matrix<Real> on_device(backend, n, 1);
-    std::vector<lapack_int> sign(static_cast<std::size_t>(n));
-    lapack_int kase = 0, save[3] = {};
-    Real estimate = 0;
-    for (;;) {
-        lacn2(static_cast<lapack_int>(n), v.data(), x.data(), sign.data(), &estimate, &kase, save);
-        if (kase == 0) return static_cast<double>(estimate);
-        backend->upload(x.view(), on_device.view());  // the matrix is its own transpose: one product for both cases
+    Matrix<Real> on_device(backend, factor.rows(), 1);
+    return ntk::inverse_one_norm<Real>(factor.rows(), [&](HostMatrix<Real>& x) {
+        backend->upload(x.view(), on_device.view());
         backend->cholesky_solve(factor.view(), on_device.view());
         backend->download(on_device.view(), x.view());
-    }
+    });
 }
 
 /// What a refusal knows about K + ridge I: the factor's strict upper triangle still holds K, `diagonal` is that of K.

@@ -12,6 +12,7 @@ void add_kernel_command(CLI::App& program);
 void add_jacobian_command(CLI::App& program);
 void add_predict_command(CLI::App& program);
 void add_compare_command(CLI::App& program);
+void add_depth_command(CLI::App& program);
 void add_info_command(CLI::App& program);
 
 }  // namespace ntk::cli

@@ -20,3 +20,6 @@
 #include <ntkcuda/closed_form.hpp>
 #include <ntkcuda/metrics.hpp>
 #include <ntkcuda/compare.hpp>
+#include <ntkcuda/angle_table.hpp>
+#include <ntkcuda/normalized_system.hpp>
+#include <ntkcuda/depth_limit.hpp>

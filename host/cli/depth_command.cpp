@@ -1,0 +1,217 @@
+// ntkcuda depth: the limit as depth grows: kernel, spectrum, closed form, which limit, how deep is deep.
+
+#include "commands.hpp"
+#include "depth_figures.hpp"
+#include "depth_list.hpp"
+#include "report.hpp"
+
+#include <ntkcuda/array_file.hpp>
+#include <ntkcuda/depth_limit.hpp>
+
+#include <CLI/App.hpp>
+#include <fmt/format.h>
+
+#include <cmath>
+
+namespace ntk::cli {
+namespace {
+
+/// The whole spectrum is computed without being asked for up to this many samples.
+constexpr Index spectrum_up_to = 3000;
+
+struct Arguments {
+    RunArguments run;
+    DataArguments data;
+    std::string kernel = "ntk", activation = "relu", biases, depths = "1:1e6:log", spectrum = "auto";
+    double weight_std = std::numbers::sqrt2, bias_std = 0;
+};
+
+Error bad(const std::string& message) { return {ErrorCode::invalid_argument, message}; }
+
+KernelFamily parse_family(const Arguments& a) {
+    KernelFamily family;
+    family.dual = parse_dual_activation(a.activation);
+    family.weight_std = a.weight_std;
+    family.bias_std = a.bias_std;
+    const Biases biases = a.biases.empty() ? (a.bias_std > 0 ? Biases::trained : Biases::none) : parse_biases(a.biases);
+    if (biases == Biases::none && a.bias_std > 0) throw bad("--biases none contradicts --b-std > 0");
+    family.trained_biases = biases == Biases::trained;
+    if (a.kernel != "ntk" && a.kernel != "nngp") throw bad(fmt::format("--kernel '{}': depth studies ntk or nngp", a.kernel));
+    family.kernel = a.kernel == "ntk" ? InfiniteKernel::ntk : InfiniteKernel::nngp;
+    family.validate();
+    return family;
+}
+
+bool whole_spectrum(const Arguments& a, Index samples) {
+    if (a.spectrum == "auto") return samples <= spectrum_up_to;
+    if (a.spectrum != "all" && a.spectrum != "extreme")
+        throw bad(fmt::format("--spectrum '{}': expected auto, all or extreme", a.spectrum));
+    return a.spectrum == "all";
+}
+
+/// A number, or nothing where it is not one.
+std::string cell(double x) { return std::isnan(x) ? std::string() : fmt::format("{}", x); }
+
+std::string depth_csv(const DepthResult& result, const std::string& score) {
+    std::string text =
+        "depth,offdiag_min,offdiag_mean,offdiag_max,max_one_minus_k,log10_max_one_minus_k,dist_ones,dist_limit,lambda_min,lambda_max,"
+        "condition,logdet,u_dist_limit,u_sum,dist_ones_max,dist_limit_max,dist_identity,dist_identity_max,log10_lambda_min,log10_condition,"
+        "u_dist_limit_max,u_error," +
+        score + ",table_error,still\n";
+    for (const DepthPoint& p : result.points) {
+        text += std::to_string(p.depth);
+        const double log10_condition = p.log10_lambda_max - p.log10_lambda_min;
+        for (const double x : {p.offdiag_min,
+                               p.offdiag_mean,
+                               p.offdiag_max,
+                               p.max_one_minus_k,
+                               p.log10_max_one_minus_k,
+                               p.dist_ones,
+                               p.dist_limit,
+                               std::pow(10, p.log10_lambda_min),
+                               std::pow(10, p.log10_lambda_max),
+                               std::pow(10, log10_condition),
+                               p.log_determinant,
+                               p.u_dist_limit,
+                               p.u_sum,
+                               p.dist_ones_max,
+                               p.dist_limit_max,
+                               p.dist_identity,
+                               p.dist_identity_max,
+                               p.log10_lambda_min,
+                               log10_condition,
+                               p.u_dist_limit_max,
+                               p.u_error,
+                               p.score.value_or(NAN),
+                               p.table_error})
+            text += "," + cell(x);
+        text += p.still ? ",1\n" : ",0\n";
+    }
+    return text;
+}
+
+Rows depth_table(const DepthResult& result, bool classification) {
+    Rows rows{{"depth", "K off the diagonal", "max(1 - K)", "to ones", "to the limit", "lambda_min", "condition", "u to its limit", "sum u",
+               classification ? "accuracy" : "RMSE"}};
+    const auto power = [](double log10) {
+        return std::isnan(log10)
+                   ? std::string("-")
+                   : fmt::format("{:.3f}e{:+03d}", std::pow(10, log10 - std::floor(log10)), static_cast<int>(std::floor(log10)));
+    };
+    const auto plain = [](double x) { return std::isnan(x) ? std::string("-") : fmt::format("{:.4g}", x); };
+    for (const DepthPoint& p : result.points)
+        rows.push_back({std::to_string(p.depth), fmt::format("{:.5f} .. {:.5f}", p.offdiag_min, p.offdiag_max),
+                        power(p.log10_max_one_minus_k), plain(p.dist_ones_max), plain(p.dist_limit_max), power(p.log10_lambda_min),
+                        power(p.log10_lambda_max - p.log10_lambda_min), plain(p.u_dist_limit), plain(p.u_sum),
+                        p.score ? fmt::format("{:.4g}", *p.score) : "-"});
+    return rows;
+}
+
+/// What is written as .npy: u at every depth, and the spectrum.
+void write_arrays(const DepthResult& result, Index tests, Index samples, Report& report, std::vector<std::string>& files) {
+    const auto depths = static_cast<Index>(result.points.size());
+    if (tests > 0) {
+        std::vector<double> u;
+        u.reserve(static_cast<std::size_t>(depths * tests * samples));
+        for (const auto& weights : result.weights) {
+            if (weights.empty())
+                u.insert(u.end(), static_cast<std::size_t>(tests * samples), NAN);
+            else
+                u.insert(u.end(), weights.data(), weights.data() + weights.size());
+        }
+        write_npy(report.path("u.npy"), {depths, tests, samples}, u.data());
+        files.push_back("u.npy");
+    }
+    if (!result.points.front().log10_spectrum.empty()) {
+        std::vector<double> spectrum;
+        for (const DepthPoint& p : result.points) spectrum.insert(spectrum.end(), p.log10_spectrum.begin(), p.log10_spectrum.end());
+        write_npy(report.path("spectrum_log10.npy"), {depths, samples}, spectrum.data());
+        files.push_back("spectrum_log10.npy");
+    }
+}
+
+void warn_about(const DepthResult& result, Run& run) {
+    for (const DepthPoint& p : result.points) {
+        if (p.closed_form_note.empty()) continue;
+        run.warn(fmt::format("depth {}: {}", p.depth, p.closed_form_note));
+        break;  // the others are in depth.csv as empty cells
+    }
+    const auto still = std::find_if(result.points.begin(), result.points.end(), [](const DepthPoint& p) { return p.still; });
+    if (still != result.points.end())
+        run.say(fmt::format("still     from depth {} on nothing moves but the size of 1 - K: deeper rows repeat the closed form",
+                            still->depth));
+}
+
+void compute(const Arguments& a, Run& run) {
+    DepthOptions options;
+    options.family = parse_family(a);
+    options.depths = parse_depths(a.depths);
+    const Samples samples = run.timed("data", false, [&] { return load_samples(a.data, true); });
+    run.describe(samples);
+    const Index n = samples.train.samples(), tests = samples.test->samples();
+    options.spectrum = whole_spectrum(a, n);
+    run.parameters.update(data_parameters(a.data, samples));
+    if (a.data.test.empty()) run.parameters.update(Json{{"split", a.data.split}, {"split-seed", a.data.split_seed}});
+
+    const auto backend = run.backend<double>();
+    const DepthMemory memory = depth_memory(options, samples.train.x, tests);
+    run.require_memory(fmt::format("depth on {} + {} samples", n, tests), memory.device);
+    Report report(run, a.run.out);
+    const DepthResult result = run.timed("depth", true, [&] {
+        Progress progress(run, "layers");
+        return depth_limit(backend, samples.train, &*samples.test, options, [&](Index done, Index total) { progress(done, total); });
+    });
+    warn_about(result, run);
+    const bool classification = samples.train.classification();
+    report.add_table("The normalised kernel and the closed form against depth", depth_table(result, classification));
+    std::vector<std::string> files{"depth.csv"};
+    run.timed("write", false, [&] {
+        write_text(report.path("depth.csv"), depth_csv(result, classification ? "accuracy" : "rmse"));
+        write_arrays(result, tests, n, report, files);
+        add_depth_figures(report, result, options, {});
+    });
+    report.finish(files);
+}
+
+}  // namespace
+
+void add_depth_command(CLI::App& program) {
+    auto a = std::make_shared<Arguments>();
+    CLI::App* command =
+        program.add_subcommand("depth", "the limit as depth grows: kernel, spectrum, closed form, which limit, how deep is deep");
+    add_data_options(*command, a->data, true);
+    const auto group = "Kernel";
+    command->add_option("--kernel", a->kernel, "ntk or nngp, normalised by its diagonal")->capture_default_str()->group(group);
+    command->add_option("--depths", a->depths, "depths L: 1,2,5,..,1e6 or 1:1e6:log[:N a decade]")->capture_default_str()->group(group);
+    command->add_option("--activation", a->activation, "relu, leaky_relu:SLOPE, abs, erf, or hermite:c0,c1,..: the dual sum_k c_k rho^k")
+        ->capture_default_str()
+        ->group(group);
+    command->add_option("--w-std", a->weight_std, "weight std sigma_w")->default_str("sqrt(2)")->group(group);
+    command->add_option("--b-std", a->bias_std, "bias std sigma_b")->capture_default_str()->group(group);
+    command->add_option("--biases", a->biases, "none, fixed or trained [trained when --b-std > 0, else none]")->group(group);
+    command
+        ->add_option("--spectrum", a->spectrum,
+                     fmt::format("all eigenvalues, the extreme ones, or auto: all up to {} samples", spectrum_up_to))
+        ->capture_default_str()
+        ->group(group);
+    add_run_options(*command, a->run);
+    command->footer(
+        "Examples:\n  ntkcuda depth --data digits --w-std 1 --b-std 0.5 --depths 1:1e6:log --out ordered\n"
+        "  ntkcuda depth --data sphere:n=100,d=10,seed=1 --activation erf --kernel nngp --out erf");
+    command->callback([a] {
+        if (a->run.out.empty()) throw bad("--out DIRECTORY is needed: where depth.csv, u.npy, the figures and run.json go");
+        if (a->run.precision != "fp64") throw bad("depth computes in fp64: what it measures lies below the digits of others");
+        require_writable_directory(a->run.out);
+        Run run("depth", a->run);
+        run.parameters.update(Json{{"kernel", a->kernel},
+                                   {"depths", a->depths},
+                                   {"activation", a->activation},
+                                   {"w-std", a->weight_std},
+                                   {"b-std", a->bias_std},
+                                   {"spectrum", a->spectrum}});
+        if (!a->biases.empty()) run.parameters["biases"] = a->biases;
+        compute(*a, run);
+    });
+}
+
+}  // namespace ntk::cli

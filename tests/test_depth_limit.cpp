@@ -1,0 +1,198 @@
+#include <ntkcuda/angle_table.hpp>
+#include <ntkcuda/backend.hpp>
+#include <ntkcuda/depth_limit.hpp>
+
+#include "host/cli/depth_list.hpp"
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include <cmath>
+#include <fstream>
+#include <numbers>
+
+namespace ntk {
+namespace {
+
+using nlohmann::json;
+
+KernelFamily family(const std::string& activation, double weight_std, double bias_std, InfiniteKernel kernel) {
+    KernelFamily result;
+    result.dual = parse_dual_activation(activation);
+    result.weight_std = weight_std;
+    result.bias_std = bias_std;
+    result.kernel = kernel;
+    return result;
+}
+
+Dataset dataset(const json& rows) {
+    Dataset data;
+    data.x = HostMatrix<double>(static_cast<Index>(rows.size()), static_cast<Index>(rows[0].size()));
+    for (Index i = 0; i < data.x.rows(); ++i)
+        for (Index j = 0; j < data.x.cols(); ++j)
+            data.x(i, j) = rows[static_cast<std::size_t>(i)][static_cast<std::size_t>(j)].get<double>();
+    return data;
+}
+
+double number(const json& text) { return std::stod(text.get<std::string>()); }
+
+/// One Chebyshev series on its octave.
+double evaluate(const AngleLevel& level, const std::vector<double>& coefficients, double t) {
+    const int octave = std::ilogb(t);
+    const double* c = coefficients.data() + (octave - level.first_octave) * level.terms;
+    const double x = 2 * std::ldexp(t, -octave) - 3;
+    double last = 0, before = 0;
+    for (Index k = level.terms - 1; k > 0; --k) {
+        const double next = 2 * x * last - before + c[k];
+        before = last;
+        last = next;
+    }
+    return x * last - before + c[0];
+}
+
+TEST(AngleTable, EqualsTheRecursionOfEachAngle) {
+    for (const auto& f : {family("relu", std::numbers::sqrt2, 0, InfiniteKernel::ntk), family("relu", 1, 0.5, InfiniteKernel::ntk),
+                          family("leaky_relu:0.2", 1.2, 0.3, InfiniteKernel::nngp), family("erf", 1.5, 0.3, InfiniteKernel::ntk),
+                          family("hermite:0.1,0.6,0.3", 1, 0.2, InfiniteKernel::ntk), family("abs", 1, 0, InfiniteKernel::ntk)}) {
+        AngleTable table(f, 1, 0.01, 20);
+        for (const Index depth : {1, 2, 5, 40, 300}) {
+            table.advance(depth);
+            const AngleLevel level = table.level();
+            EXPECT_LT(level.error, 1e-15);
+            for (const double t : {0.01, 0.0777, 0.5, 0.999, 1.3, 3.9, 20.0}) {
+                SphereSample sample(f, 1);
+                SpherePair pair = first_pair(sample.next(), cosine_of(t));
+                while (sample.depth() < depth) pair = next_pair(sample.next(), pair);
+                const bool ntk = f.kernel == InfiniteKernel::ntk;
+                const long double below = ntk ? pair.tangent_below_one : pair.correlation.below_one;
+                const auto found = static_cast<long double>(evaluate(level, level.below_one, t));
+                EXPECT_NEAR(static_cast<double>(std::ldexp(found, static_cast<int>(level.exponent)) / below), 1, 2e-15)
+                    << f.dual.name() << " depth " << depth << " t " << t;
+                EXPECT_NEAR(evaluate(level, level.value, t), static_cast<double>(ntk ? pair.tangent : pair.correlation.rho), 1e-15);
+            }
+        }
+    }
+}
+
+TEST(AngleTable, GoesOnWhereOneMinusKUnderflows) {
+    const KernelFamily f = family("relu", 1, 0.5, InfiniteKernel::ntk);  // chi = 1/2: 1 - K falls by sqrt(1/2) a layer
+    AngleTable table(f, 1, 0.1, 10);
+    table.advance(100000);
+    const AngleLevel deep = table.level();
+    EXPECT_TRUE(table.linear());
+    EXPECT_TRUE(deep.still);
+    table.advance(200000);
+    const AngleLevel deeper = table.level();
+    EXPECT_EQ(deeper.exponent - deep.exponent, -50000);
+    const double ratio = evaluate(deeper, deeper.below_one, 1.0) / evaluate(deep, deep.below_one, 1.0);
+    EXPECT_NEAR(ratio, 1, 1e-13);
+    EXPECT_THROW(table.advance(10), Error);
+}
+
+TEST(DepthLimit, EqualsFourHundredDigits) {
+    const auto golden = json::parse(std::ifstream(NTKCUDA_GOLDEN_DIR "/depth_limit.json"));
+    const Dataset train = dataset(golden.at("train")), test = dataset(golden.at("test"));
+    const auto backend = make_backend<double>("cpu");
+    for (const json& expected : golden.at("cases")) {
+        DepthOptions options;
+        options.family = family(expected.at("activation"), expected.at("weight_std"), expected.at("bias_std"),
+                                expected.at("kernel") == "ntk" ? InfiniteKernel::ntk : InfiniteKernel::nngp);
+        options.depths = {expected.at("depth").get<Index>()};
+        options.spectrum = true;
+        const DepthResult result = depth_limit(backend, train, &test, options);
+        SCOPED_TRACE(options.family.dual.name() + " " + expected.at("kernel").get<std::string>() + " depth " +
+                     std::to_string(options.depths[0]));
+        const DepthPoint& point = result.points.at(0);
+        EXPECT_TRUE(result.equal_norms);
+        EXPECT_NEAR(point.log10_max_one_minus_k, number(expected.at("log10_max_one_minus_k")), 2e-13);
+        EXPECT_NEAR(point.log10_lambda_min, number(expected.at("log10_lambda_min")), 1e-11);
+        EXPECT_NEAR(point.log_determinant, number(expected.at("log_determinant")), 1e-10);
+        const HostMatrix<double>& u = result.weights.at(0);
+        double largest = 0, error = 0;
+        for (Index t = 0; t < u.rows(); ++t)
+            for (Index i = 0; i < u.cols(); ++i) {
+                const double reference = number(expected.at("u")[static_cast<std::size_t>(t)][static_cast<std::size_t>(i)]);
+                largest = std::max(largest, std::fabs(reference));
+                error = std::max(error, std::fabs(u(t, i) - reference));
+            }
+        const bool ordered = expected.at("bias_std") != 0 && expected.at("weight_std") <= 1;
+        EXPECT_LT(error, (ordered ? 1e-12 : 1e-10) * largest);
+    }
+}
+
+TEST(DepthLimit, TellsTheLimitOfTheWeights) {
+    const auto golden = json::parse(std::ifstream(NTKCUDA_GOLDEN_DIR "/depth_limit.json"));
+    const Dataset train = dataset(golden.at("train")), test = dataset(golden.at("test"));
+    const auto backend = make_backend<double>("cpu");
+    DepthOptions options;
+    options.depths = {10, 1000, 100000};
+    options.off_diagonal_limit = 0.25;
+    options.weight_limit = WeightLimit::constant;
+    const DepthResult critical = depth_limit(backend, train, &test, options);  // K -> 1/4 like (3/8) ln L / L
+    EXPECT_LT(critical.points[2].dist_limit_max, 1e-4);
+    EXPECT_GT(critical.points[2].dist_limit_max, 1e-5);
+    EXPECT_LT(critical.points[2].u_dist_limit, 1e-3);
+    EXPECT_NEAR(critical.points[2].u_sum, 7.0 / 10, 1e-3);
+
+    options.family = family("relu", 1, 0.5, InfiniteKernel::ntk);
+    options.off_diagonal_limit = 1;
+    options.weight_limit = WeightLimit::kriging;
+    const DepthResult ordered = depth_limit(backend, train, &test, options);
+    EXPECT_EQ(ordered.weight_limit, WeightLimit::kriging);
+    EXPECT_GT(ordered.points[0].u_dist_limit, 1e-3);
+    EXPECT_LT(ordered.points[1].u_dist_limit, 1e-12);
+    EXPECT_LT(ordered.points[2].u_dist_limit, 1e-12);
+    EXPECT_TRUE(ordered.points[2].still);
+    EXPECT_NEAR(ordered.points[2].log10_max_one_minus_k - ordered.points[1].log10_max_one_minus_k, 99000 * 0.5 * std::log10(0.5), 1e-8);
+}
+
+TEST(DepthLimit, RefusesWhatHasNoAnswer) {
+    const auto backend = make_backend<double>("cpu");
+    const auto code_and_message = [&](Dataset train, DepthOptions options) {
+        options.depths = options.depths.empty() ? std::vector<Index>{2} : options.depths;
+        try {
+            (void)depth_limit(backend, train, nullptr, options);
+        } catch (const Error& e) {
+            return std::pair{e.code(), std::string(e.what())};
+        }
+        return std::pair{ErrorCode::io, std::string("no error")};
+    };
+    const Dataset equal = dataset(json{{1, 0}, {0, 1}, {0.6, 0.8}, {0, 1}});
+    const auto [singular, pair] = code_and_message(equal, {});
+    EXPECT_EQ(singular, ErrorCode::not_positive_definite);
+    EXPECT_NE(pair.find("samples 2 and 4"), std::string::npos) << pair;
+    const auto [zero, which] = code_and_message(dataset(json{{1, 0}, {0, 0}}), {});
+    EXPECT_EQ(zero, ErrorCode::invalid_argument);
+    EXPECT_NE(which.find("sample 2"), std::string::npos) << which;
+    DepthOptions unordered;
+    unordered.depths = {5, 2};
+    EXPECT_EQ(code_and_message(dataset(json{{1, 0}, {0, 1}}), unordered).first, ErrorCode::invalid_argument);
+}
+
+TEST(DepthLimit, OppositePointsAreSingularOnlyForAnOddNetwork) {
+    const auto backend = make_backend<double>("cpu");
+    const Dataset train = dataset(json{{1, 0}, {-1, 0}, {0.6, 0.8}});
+    DepthOptions options;
+    options.depths = {1, 4};
+    const DepthResult relu = depth_limit(backend, train, nullptr, options);
+    EXPECT_FALSE(relu.points[0].closed_form_note.empty());  // a linear model
+    EXPECT_TRUE(relu.points[1].closed_form_note.empty());
+    EXPECT_TRUE(std::isfinite(relu.points[1].log10_lambda_min));
+    options.family = family("erf", 1, 0, InfiniteKernel::ntk);
+    const DepthResult odd = depth_limit(backend, train, nullptr, options);
+    EXPECT_FALSE(odd.points[1].closed_form_note.empty());
+    EXPECT_NEAR(odd.points[1].offdiag_min, -1, 1e-15);
+}
+
+TEST(DepthList, ReadsEveryForm) {
+    using cli::parse_depths;
+    EXPECT_EQ(parse_depths("1,2,5"), (std::vector<Index>{1, 2, 5}));
+    EXPECT_EQ(parse_depths("1,2,5,..,200"), (std::vector<Index>{1, 2, 5, 10, 20, 50, 100, 200}));
+    EXPECT_EQ(parse_depths("1:1e3:log:1"), (std::vector<Index>{1, 10, 100, 1000}));
+    EXPECT_EQ(parse_depths("1:1e6:log").size(), 31u);
+    for (const char* wrong : {"", "0", "1.5", "a", "..,5", "5,..", "1:10", "10:1:log", "1:10:lin"})
+        EXPECT_THROW((void)parse_depths(wrong), Error) << wrong;
+}
+
+}  // namespace
+}  // namespace ntk
