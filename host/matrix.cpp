@@ -9,7 +9,8 @@ namespace ntk {
 template <class Real>
 Matrix<Real>::Matrix(std::shared_ptr<Backend<Real>> backend, Index rows, Index cols) : backend_(std::move(backend)) {
     if (rows < 0 || cols < 0 || (cols > 0 && rows > std::numeric_limits<Index>::max() / static_cast<Index>(sizeof(Real)) / cols))
-        throw Error(ErrorCode::out_of_memory, "a matrix of " + std::to_string(rows) + " x " + std::to_string(cols) + " has more bytes than can be addressed");
+        throw Error(ErrorCode::out_of_memory,
+                    "a matrix of " + std::to_string(rows) + " x " + std::to_string(cols) + " has more bytes than can be addressed");
     view_ = {backend_->allocate(rows * cols), rows, cols};
 }
 
