@@ -7,10 +7,12 @@
 
 #include <ntkcuda/array_file.hpp>
 #include <ntkcuda/depth_limit.hpp>
+#include <ntkcuda/depth_regime.hpp>
 
 #include <CLI/App.hpp>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 namespace ntk::cli {
@@ -142,6 +144,127 @@ void warn_about(const DepthResult& result, Run& run) {
                             still->depth));
 }
 
+std::string or_dash(const std::optional<double>& x) { return x ? fmt::format("{:.6g}", *x) : "-"; }
+
+/// Where the weights are predicted to go.
+void predict_limits(const LimitPrediction& prediction, Index samples, DepthOptions& options) {
+    options.off_diagonal_limit = prediction.limit;
+    options.weight_limit = prediction.weight(samples) ? WeightLimit::constant
+                           : prediction.limit == 1.0  ? WeightLimit::kriging
+                                                      : WeightLimit::deepest;
+}
+
+/// |K - c| of one followed pair at the depths where it can be told from rounding.
+std::optional<FittedRate> measured_rate(const DepthResult& result, const LimitPrediction& prediction) {
+    if (!prediction.limit) return std::nullopt;
+    std::vector<Index> depths;
+    std::vector<long double> distances;
+    for (const DepthPoint& p : result.points) {
+        const double distance = p.dist_limit_max;
+        if (p.depth < 2 || !(distance > 1e-300) || (*prediction.limit != 1.0 && *prediction.limit != 0.0 && distance < 1e-13)) continue;
+        depths.push_back(p.depth);
+        distances.push_back(distance);
+    }
+    return fit_rate(depths, distances, prediction.rate);
+}
+
+Rows regime_table(const RegimeReport& regime, const LimitPrediction& prediction, const DepthResult& result, Index samples) {
+    const DepthPoint& deepest = result.points.back();
+    const auto fitted = measured_rate(result, prediction);
+    const auto condition = prediction.condition(samples);
+    const double log10_condition = deepest.log10_lambda_max - deepest.log10_lambda_min;
+    return {
+        {"", "predicted", fmt::format("measured at depth {}", deepest.depth)},
+        {"regime", to_string(regime.regime), "-"},
+        {"variance tends to", fmt::format("{:.6g}", regime.variance_limit), "-"},
+        {"chi", fmt::format("{:.10g}{}", regime.chi, regime.treated_as_critical ? " (treated as 1)" : ""), "-"},
+        {"K off the diagonal", or_dash(prediction.limit), fmt::format("{:.6g} .. {:.6g}", deepest.offdiag_min, deepest.offdiag_max)},
+        {"largest |K - limit|", prediction.limit ? "0" : "-",
+         std::isnan(deepest.dist_limit_max) ? "-" : fmt::format("{:.4g}", deepest.dist_limit_max)},
+        {"its rate", prediction.rate ? to_string(*prediction.rate) : "-",
+         fitted ? fmt::format("{} (depths {} to {}, residual {:.1e})", to_string(fitted->rate), fitted->first_depth, fitted->last_depth,
+                              fitted->residual)
+                : "-"},
+        {"log10 condition number", condition ? fmt::format("{:.6g}", std::log10(*condition)) : "-",
+         std::isnan(log10_condition) ? "-" : fmt::format("{:.6g}", log10_condition)},
+        {"each weight u", or_dash(prediction.weight(samples)),
+         deepest.traced_weight.empty() ? "-"
+                                       : fmt::format("{:.6g}, .., {:.6g}", deepest.traced_weight.front(), deepest.traced_weight.back())}};
+}
+
+Rows check_table(const KernelFamily& family, const RegimeReport& regime) {
+    Rows rows{{"condition on the dual", "holds", "measured"}};
+    for (const FamilyCheck& check : check_family(family, regime))
+        rows.push_back({check.statement, check.holds ? "yes" : "no", check.measured});
+    return rows;
+}
+
+/// The first of the depths computed at which each distance is below each power of ten.
+Rows how_deep_table(const DepthResult& result, bool limit, bool weights) {
+    struct Column {
+        const char* name;
+        double DepthPoint::*distance;
+        bool shown;
+    };
+    const Column columns[] = {{"K to ones", &DepthPoint::dist_ones_max, true},
+                              {"K to the predicted limit", &DepthPoint::dist_limit_max, limit},
+                              {"K to the identity", &DepthPoint::dist_identity_max, true},
+                              {"u to its limit (relative)", &DepthPoint::u_dist_limit, weights}};
+    Rows rows{{"distance below"}};
+    for (const Column& c : columns)
+        if (c.shown) rows[0].push_back(c.name);
+    for (int k = 1; k <= 12; ++k) {
+        std::vector<std::string> row{fmt::format("1e-{}", k)};
+        bool reached = false;
+        for (const Column& c : columns) {
+            if (!c.shown) continue;
+            const auto at = std::find_if(result.points.begin(), result.points.end(),
+                                         [&](const DepthPoint& p) { return p.*c.distance < std::pow(10, -k); });
+            row.push_back(at == result.points.end() ? "-" : std::to_string(at->depth));
+            reached = reached || at != result.points.end();
+        }
+        if (!reached) break;
+        rows.push_back(row);
+    }
+    return rows;
+}
+
+/// The statements of arXiv 2511.07272 beside what this run has measured; no claim without its number.
+Rows statement_table(const RegimeReport& regime, const DepthResult& result) {
+    const DepthPoint& p = result.points.back();
+    const std::string at = fmt::format(" at depth {}", p.depth);
+    Rows rows{{"statement of arXiv 2511.07272", "regime here", "measured"},
+              {"the normalised kernel approaches the matrix of ones", to_string(regime.regime),
+               fmt::format("largest 1 - K = 10^{:.4g}{}", p.log10_max_one_minus_k, at)}};
+    if (!std::isnan(p.u_dist_limit))
+        rows.push_back({"the closed form approaches a fixed limit on the sphere", to_string(regime.regime),
+                        fmt::format("relative distance of u to {}: {:.3g}{}",
+                                    result.weight_limit == WeightLimit::kriging    ? "the ordinary-kriging limit"
+                                    : result.weight_limit == WeightLimit::constant ? "the predicted constant"
+                                                                                   : "its deepest level",
+                                    p.u_dist_limit, at)});
+    return rows;
+}
+
+/// The predicted rate through the measured distance at half the logarithm of the deepest depth.
+PredictedCurve predicted_curve(const DepthResult& result, const LimitPrediction& prediction) {
+    if (!prediction.rate || prediction.rate->kind == DepthRate::Kind::logarithmic) return {};
+    const DepthRate& rate = *prediction.rate;
+    const auto shape = [&](double depth) {  // natural logarithm
+        return rate.kind == DepthRate::Kind::exponential ? rate.prefactor * std::log(depth) + depth * std::log(rate.value)
+                                                         : rate.prefactor * std::log(std::log(depth)) - rate.value * std::log(depth);
+    };
+    const DepthPoint* anchor = nullptr;
+    for (const DepthPoint& p : result.points)
+        if (p.depth >= 3 && p.dist_limit_max > 1e-30) anchor = &p;
+    if (anchor == nullptr) return {};
+    const double constant = std::log(anchor->dist_limit_max) - shape(static_cast<double>(anchor->depth));
+    PredictedCurve curve{"predicted: " + to_string(rate), {}};
+    for (const DepthPoint& p : result.points)
+        if (p.depth >= 3) curve.points.emplace_back(p.depth, std::exp(constant + shape(static_cast<double>(p.depth))));
+    return curve;
+}
+
 void compute(const Arguments& a, Run& run) {
     DepthOptions options;
     options.family = parse_family(a);
@@ -153,6 +276,14 @@ void compute(const Arguments& a, Run& run) {
     run.parameters.update(data_parameters(a.data, samples));
     if (a.data.test.empty()) run.parameters.update(Json{{"split", a.data.split}, {"split-seed", a.data.split_seed}});
 
+    double mean_square = 0;
+    for (Index j = 0; j < samples.train.features(); ++j)
+        mean_square += samples.train.x(0, j) * samples.train.x(0, j) / static_cast<double>(samples.train.features());
+    const RegimeReport regime = analyze_regime(options.family, mean_square);
+    const LimitPrediction& prediction = regime.prediction(options.family.kernel);
+    predict_limits(prediction, n, options);
+    run.say(fmt::format("regime    {}", regime.statement));
+
     const auto backend = run.backend<double>();
     const DepthMemory memory = depth_memory(options, samples.train.x, tests);
     run.require_memory(fmt::format("depth on {} + {} samples", n, tests), memory.device);
@@ -163,12 +294,23 @@ void compute(const Arguments& a, Run& run) {
     });
     warn_about(result, run);
     const bool classification = samples.train.classification();
+    report.add_table("Predicted before the run, and measured", regime_table(regime, prediction, result, n));
+    report.add_table("What makes the family behave so", check_table(options.family, regime));
     report.add_table("The normalised kernel and the closed form against depth", depth_table(result, classification));
+    report.add_table("How deep is deep: the first depth of this run at which a distance is below",
+                     how_deep_table(result, prediction.limit.has_value(), tests > 0));
+    report.add_table("Statements and measurements", statement_table(regime, result));
+    run.results = {{"regime", to_string(regime.regime)},
+                   {"chi", regime.chi},
+                   {"off_diagonal_limit", prediction.limit ? Json(*prediction.limit) : Json()},
+                   {"equal_norms", result.equal_norms},
+                   {"table_nodes", result.table_nodes},
+                   {"limit_score", result.limit_score ? Json(*result.limit_score) : Json()}};
     std::vector<std::string> files{"depth.csv"};
     run.timed("write", false, [&] {
         write_text(report.path("depth.csv"), depth_csv(result, classification ? "accuracy" : "rmse"));
         write_arrays(result, tests, n, report, files);
-        add_depth_figures(report, result, options, {});
+        add_depth_figures(report, result, options, predicted_curve(result, prediction));
     });
     report.finish(files);
 }
