@@ -10,6 +10,8 @@
 #include <gmock/gmock.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
+
 namespace {
 
 using namespace ntk;
@@ -57,6 +59,9 @@ INSTANTIATE_TEST_SUITE_P(
         BadInput{"no_command", "", 2, {"subcommand"}}, BadInput{"unknown_command", "kernels", 2, {"kernels"}},
         BadInput{"unknown_option", "kernel --widht 3 --out K.npy", 2, {"--widht"}},
         BadInput{"unknown_config_name", "kernel --config unknown.toml --out K.npy", 2, {"widht"}},
+        BadInput{"depth_list", "depth --depths 1:10 --out d", 2, {"--depths", "1:10"}},
+        BadInput{"depth_unequal_norms", "depth --data good.csv --b-std 1 --normalize none --out d", 2, {"norm"}},
+        BadInput{"depth_precision", "depth --precision fp32 --out d", 2, {"fp64"}},
         BadInput{"missing_config", "kernel --config none.toml --out K.npy", 2, {"none.toml"}},
         BadInput{"missing_file", "kernel --data none.csv --out K.npy", 2, {"none.csv"}},
         BadInput{"ragged_csv", "kernel --data ragged.csv --out K.npy", 2, {"ragged.csv", "3"}},
@@ -166,6 +171,29 @@ TEST(CommandLine, NormalizedKernelHasAUnitDiagonal) {
         const Array kernel = read_npy(scratch.path("K.npy"));
         for (Index i = 0; i < kernel.shape[0]; ++i) EXPECT_NEAR(kernel.values[static_cast<std::size_t>(i * kernel.shape[1] + i)], 1, 1e-14);
     }
+}
+
+TEST(CommandLine, DepthWritesARowForEveryDepth) {
+    const TemporaryFolder folder;
+    const Outcome run =
+        run_program(folder, "depth --data sphere:n=30,d=5,seed=1 --w-std 1 --b-std 0.5 --depths 3,100,1e5 --device cpu --out study");
+    ASSERT_EQ(run.code, 0) << run.err;
+    EXPECT_THAT(run.out, HasSubstr("ordered"));
+    const std::string csv = read_bytes(folder.path("study/depth.csv"));
+    EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 4);
+    EXPECT_EQ(csv.rfind("depth,offdiag_min,offdiag_mean,offdiag_max,max_one_minus_k,log10_max_one_minus_k,dist_ones,dist_limit,", 0), 0u);
+    const Array u = read_npy(folder.path("study/u.npy"));
+    EXPECT_EQ(u.shape, (std::vector<Index>{3, 6, 24}));
+    for (Index t = 0; t < 3 * 6; ++t) {  // kernels near ones: the weights of a test sample sum to nearly 1
+        double sum = 0;
+        for (Index i = 0; i < 24; ++i) sum += u.values[static_cast<std::size_t>(t * 24 + i)];
+        EXPECT_NEAR(sum, 1, t < 6 ? 0.1 : 1e-12);
+    }
+    const auto record = nlohmann::json::parse(read_bytes(folder.path("study/run.json")));
+    EXPECT_EQ(record.at("results").at("off_diagonal_limit"), 1.0);
+    const Outcome again = run_program(folder, "depth --config study/run.json --out again");
+    ASSERT_EQ(again.code, 0) << again.err;
+    EXPECT_EQ(read_bytes(folder.path("again/depth.csv")), csv);
 }
 
 TEST(CommandLine, PredictLearnsTheDigits) {

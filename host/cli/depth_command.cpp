@@ -246,10 +246,11 @@ Rows statement_table(const RegimeReport& regime, const DepthResult& result) {
     return rows;
 }
 
-/// The predicted rate through the measured distance at half the logarithm of the deepest depth.
+/// The predicted form of the rate, through the deepest measured distance that is well above underflow.
 PredictedCurve predicted_curve(const DepthResult& result, const LimitPrediction& prediction) {
     if (!prediction.rate || prediction.rate->kind == DepthRate::Kind::logarithmic) return {};
-    const DepthRate& rate = *prediction.rate;
+    DepthRate rate = *prediction.rate;
+    rate.coefficient.reset();               // the largest entry is still far from the leading order where the next one is 1/ln L smaller
     const auto shape = [&](double depth) {  // natural logarithm
         return rate.kind == DepthRate::Kind::exponential ? rate.prefactor * std::log(depth) + depth * std::log(rate.value)
                                                          : rate.prefactor * std::log(std::log(depth)) - rate.value * std::log(depth);
@@ -259,7 +260,7 @@ PredictedCurve predicted_curve(const DepthResult& result, const LimitPrediction&
         if (p.depth >= 3 && p.dist_limit_max > 1e-30) anchor = &p;
     if (anchor == nullptr) return {};
     const double constant = std::log(anchor->dist_limit_max) - shape(static_cast<double>(anchor->depth));
-    PredictedCurve curve{"predicted: " + to_string(rate), {}};
+    PredictedCurve curve{"predicted form " + to_string(rate), {}};
     for (const DepthPoint& p : result.points)
         if (p.depth >= 3) curve.points.emplace_back(p.depth, std::exp(constant + shape(static_cast<double>(p.depth))));
     return curve;
