@@ -29,6 +29,13 @@ HostMatrix<double> sample_rows(const Matrix<Real>& kernel) {
     return sample.template cast<double>();
 }
 
+template <class Real>
+HostMatrix<double> diagonal_of(const Matrix<Real>& kernel) {
+    Matrix<Real> diagonal(kernel.backend(), kernel.rows(), 1);
+    kernel.backend()->diagonal(kernel.view(), diagonal.view());
+    return download(diagonal).template cast<double>();
+}
+
 double frobenius(const HostMatrix<double>& x) { return std::sqrt(std::inner_product(x.data(), x.data() + x.size(), x.data(), 0.0)); }
 
 Architecture architecture_of_cell(const CompareOptions& options, Index inputs, Index depth, Index width) {
@@ -91,6 +98,7 @@ public:
         const Architecture architecture = architecture_of_cell(options_, x_.cols(), depth, width);
         test_limit_.emplace("test x train", infinite_width_kernel(architecture, InfiniteKernel::ntk, x_test_, x_));
         train_limit_.emplace("train x train", infinite_width_kernel(architecture, InfiniteKernel::ntk, x_));
+        limit_diagonal_ = diagonal_of(train_limit_->kernel());
         limit_depth_ = depth;
         limit_width_ = limit_width;
         if (y_.empty()) return;
@@ -120,6 +128,7 @@ public:
         test_limit_->measure(cross, errors.test_relative, errors.test_largest, record.test_sample);
         Matrix<Real> kernel = empirical_ntk(drawn, x_.view());
         train_limit_->measure(kernel, errors.train_relative, errors.train_largest, record.train_sample);
+        measure_diagonal(kernel, record);
         if (y_.empty()) return record;
         errors.limit_score = score(limit_prediction_);
         try {
@@ -135,6 +144,22 @@ public:
     }
 
 private:
+    void measure_diagonal(const Matrix<Real>& kernel, NetworkRecord& record) const {
+        const HostMatrix<double> diagonal = diagonal_of(kernel);
+        const Index step = sample_step(diagonal.rows(), 1);
+        double deviations = 0, squares = 0;
+        Index counted = 0;
+        for (Index i = 0; i < diagonal.rows(); ++i) {
+            if (limit_diagonal_(i, 0) == 0) continue;  // x = 0: the kernel is 0 there in every network
+            const double deviation = (diagonal(i, 0) - limit_diagonal_(i, 0)) / limit_diagonal_(i, 0);
+            deviations += deviation;
+            squares += deviation * deviation;
+            if (counted++ % step == 0) record.diagonal.push_back(static_cast<float>(deviation));
+        }
+        record.errors.diagonal_mean = 1 + deviations / static_cast<double>(counted);
+        record.errors.diagonal_square = squares / static_cast<double>(counted);
+    }
+
     [[nodiscard]] HostMatrix<double> predict(Matrix<Real> kernel, const Matrix<Real>& cross) const {
         return download(KernelSystem<Real>(std::move(kernel), options_.ridge).predict(cross, y_)).template cast<double>();
     }
@@ -151,7 +176,7 @@ private:
     Matrix<Real> x_, x_test_, y_;
     Index limit_depth_ = 0, limit_width_ = 0;
     std::optional<LimitBlock<Real>> train_limit_, test_limit_;
-    HostMatrix<double> limit_prediction_;
+    HostMatrix<double> limit_prediction_, limit_diagonal_;
     double limit_norm_ = 0;
 };
 
@@ -189,15 +214,21 @@ KernelError block_error(const std::vector<NetworkRecord>& records, double Networ
     return summarize(relatives, largests, samples);
 }
 
-CompareCell cell_of(const std::vector<NetworkRecord>& records) {
+CompareCell cell_of(const std::vector<NetworkRecord>& records, const Architecture& architecture) {
     CompareCell cell;
     cell.depth = records.front().errors.depth;
     cell.width = records.front().errors.width;
     cell.limit_score = records.front().errors.limit_score;
     cell.train = block_error(records, &NetworkErrors::train_relative, &NetworkErrors::train_largest, &NetworkRecord::train_sample);
     cell.test = block_error(records, &NetworkErrors::test_relative, &NetworkErrors::test_largest, &NetworkRecord::test_sample);
+    const bool exact = has_exact_moments(architecture);
+    const SquaredEstimate variance = diagonal_variance(records, exact);
+    cell.diagonal_variance = variance.value;
+    cell.diagonal_variance_error = variance.standard_error;
+    if (exact) cell.diagonal_variance_exact = diagonal_moments(architecture).variance(architecture.outputs);
     std::vector<double> distances, scores;
-    for (const auto& [errors, train_sample, test_sample] : records) {
+    for (const NetworkRecord& record : records) {
+        const NetworkErrors& errors = record.errors;
         if (errors.predictor_distance) distances.push_back(*errors.predictor_distance);
         if (errors.score) scores.push_back(*errors.score);
         if (errors.failure.empty()) continue;
@@ -251,7 +282,7 @@ CompareResult compare(const std::shared_ptr<Backend<Real>>& backend, const Datas
                 records.push_back(std::move(*record));
                 if (progress) progress(++done, total);
             }
-            result.cells.push_back(cell_of(records));
+            result.cells.push_back(cell_of(records, architecture_of_cell(options, train.features(), depth, width)));
         }
         result.slopes.push_back(slopes_of(depth, result.cells));
     }
@@ -287,6 +318,7 @@ std::string compare_parameters(const std::shared_ptr<Backend<Real>>& backend, co
     add("test samples", checksum(test.x));
     add("test targets", checksum(test.y));
     add("task", test.classification() ? "classification" : "regression");
+    add("record format", 2);  // 2: with the diagonal
     return text;
 }
 

@@ -81,6 +81,25 @@ KernelError summarize(const std::vector<double>& relative, const std::vector<dou
     return error;
 }
 
+SquaredEstimate diagonal_variance(const std::vector<NetworkRecord>& records, bool known_mean) {
+    if (known_mean) {
+        std::vector<double> squares;
+        for (const NetworkRecord& record : records) squares.push_back(record.errors.diagonal_square);
+        const Spread square = spread(squares);
+        return {square.mean, square.standard_error};
+    }
+    std::vector<std::vector<float>> diagonals;
+    for (const NetworkRecord& record : records) diagonals.push_back(record.diagonal);
+    const SquaredEstimate variance = split_error(diagonals).fluctuation;
+    const auto samples = static_cast<double>(diagonals.front().size());
+    return {variance.value / samples, variance.standard_error / samples};
+}
+
+std::optional<double> CompareCell::diagonal_z() const {
+    if (!diagonal_variance_exact || lambda() > heavy_tail_lambda || !(diagonal_variance_error > 0)) return std::nullopt;
+    return (diagonal_variance - *diagonal_variance_exact) / diagonal_variance_error;
+}
+
 std::optional<Slope> fit_slope(const std::vector<SlopePoint>& points) {
     struct Point {
         double x, y, weight;

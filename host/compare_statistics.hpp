@@ -24,6 +24,9 @@ struct ErrorSplit {
 [[nodiscard]] KernelError summarize(const std::vector<double>& relative, const std::vector<double>& largest,
                                     const std::vector<std::vector<float>>& samples);
 
+/// The relative variance of the diagonal (compare.hpp) from the records of one cell. `known_mean`: r has mean 1 exactly.
+[[nodiscard]] SquaredEstimate diagonal_variance(const std::vector<NetworkRecord>& records, bool known_mean);
+
 /// A point of a log-log line: width and an error with its standard error.
 struct SlopePoint {
     double width, error, standard_error;

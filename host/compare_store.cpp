@@ -9,7 +9,7 @@
 #include <sstream>
 
 // parameters.txt                    what the records depend on (compare_parameters)
-// depth-D-width-W/network-S.npy     the kept rows of train x train, then of test x train
+// depth-D-width-W/network-S.npy     the kept rows of train x train, then of test x train, then the diagonal
 // depth-D-width-W/network-S.json    the numbers; written last, so a record is there if and only if this file is
 
 namespace ntk {
@@ -66,15 +66,21 @@ public:
             errors.train_largest = numbers.at("train_largest");
             errors.test_relative = numbers.at("test_relative");
             errors.test_largest = numbers.at("test_largest");
+            errors.diagonal_mean = numbers.at("diagonal_mean");
+            errors.diagonal_square = numbers.at("diagonal_square");
             errors.predictor_distance = optional_number(numbers.at("predictor_distance"));
             errors.score = optional_number(numbers.at("score"));
             errors.limit_score = optional_number(numbers.at("limit_score"));
             errors.failure = numbers.at("failure");
             const Array samples = read_npy(name + ".npy");
-            const std::size_t train = numbers.at("train_sample_size"), test = numbers.at("test_sample_size");
-            if (samples.values.size() != train + test) throw Error(ErrorCode::io, fmt::format("expected {} values", train + test));
-            record.train_sample.assign(samples.values.begin(), samples.values.begin() + static_cast<std::ptrdiff_t>(train));
-            record.test_sample.assign(samples.values.begin() + static_cast<std::ptrdiff_t>(train), samples.values.end());
+            const std::ptrdiff_t train = numbers.at("train_sample_size"), test = numbers.at("test_sample_size"),
+                                 diagonal = numbers.at("diagonal_size");
+            if (std::ssize(samples.values) != train + test + diagonal)
+                throw Error(ErrorCode::io, fmt::format("expected {} values", train + test + diagonal));
+            const auto begin = samples.values.begin();
+            record.train_sample.assign(begin, begin + train);
+            record.test_sample.assign(begin + train, begin + train + test);
+            record.diagonal.assign(begin + train + test, samples.values.end());
             return record;
         } catch (const std::exception& error) {
             throw Error(ErrorCode::io, fmt::format("{}.json and .npy: not a record of a sweep ({}); remove the two files or start over",
@@ -88,17 +94,21 @@ public:
         make_folder(fs::path(name).parent_path());
         std::vector<float> samples = record.train_sample;
         samples.insert(samples.end(), record.test_sample.begin(), record.test_sample.end());
+        samples.insert(samples.end(), record.diagonal.begin(), record.diagonal.end());
         write_npy(name + ".npy", {static_cast<Index>(samples.size())}, samples.data());
         write_text(name + ".json", json{{"train_relative", errors.train_relative},
                                         {"train_largest", errors.train_largest},
                                         {"test_relative", errors.test_relative},
                                         {"test_largest", errors.test_largest},
+                                        {"diagonal_mean", errors.diagonal_mean},
+                                        {"diagonal_square", errors.diagonal_square},
                                         {"predictor_distance", optional_number(errors.predictor_distance)},
                                         {"score", optional_number(errors.score)},
                                         {"limit_score", optional_number(errors.limit_score)},
                                         {"failure", errors.failure},
                                         {"train_sample_size", record.train_sample.size()},
-                                        {"test_sample_size", record.test_sample.size()}}
+                                        {"test_sample_size", record.test_sample.size()},
+                                        {"diagonal_size", record.diagonal.size()}}
                                        .dump(1));
     }
 

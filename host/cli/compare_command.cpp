@@ -12,7 +12,10 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
+#include <limits>
+#include <set>
 
 namespace ntk::cli {
 namespace {
@@ -29,6 +32,8 @@ std::string csv_spread(const std::optional<Spread>& s) {
     return s ? fmt::format(",{},{},{}", s->mean, s->deviation, s->standard_error) : ",,,";
 }
 
+std::string csv_number(const std::optional<double>& v) { return v ? fmt::format("{}", *v) : std::string(); }
+
 const char* score_name(const CompareResult& result) { return result.classification ? "accuracy" : "rmse"; }
 
 std::string cells_csv(const CompareResult& result, Index seeds) {
@@ -38,26 +43,31 @@ std::string cells_csv(const CompareResult& result, Index seeds) {
             ",{0}_error,{0}_error_sd,{0}_error_se,{0}_largest,{0}_largest_sd,{0}_largest_se,{0}_fluctuation,{0}_fluctuation_se,{0}_bias,{0}"
             "_bias_se,{0}_bias_resolved",
             block);
-    text += fmt::format(",predictor_distance,predictor_distance_sd,predictor_distance_se,{0},{0}_sd,{0}_se,{0}_limit,failures\n",
-                        score_name(result));
+    text += fmt::format(
+        ",predictor_distance,predictor_distance_sd,predictor_distance_se,{0},{0}_sd,{0}_se,{0}_limit,failures,diagonal_variance,"
+        "diagonal_variance_se,diagonal_variance_exact,diagonal_variance_z\n",
+        score_name(result));
     for (const auto& cell : result.cells) {
         text += fmt::format("{},{},{}", cell.depth, cell.width, seeds);
         for (const KernelError* e : {&cell.train, &cell.test})
             text += csv_spread(e->relative) + csv_spread(e->largest) +
                     fmt::format(",{},{},{},{},{}", e->fluctuation, e->fluctuation_error, e->bias, e->bias_error, e->bias_resolved ? 1 : 0);
         text += csv_spread(cell.predictor_distance) + csv_spread(cell.score) +
-                (cell.limit_score ? fmt::format(",{}", *cell.limit_score) : ",") + fmt::format(",{}\n", cell.failures);
+                fmt::format(",{},{},{},{},{},{}\n", csv_number(cell.limit_score), cell.failures, cell.diagonal_variance,
+                            cell.diagonal_variance_error, csv_number(cell.diagonal_variance_exact), csv_number(cell.diagonal_z()));
     }
     return text;
 }
 
 std::string networks_csv(const CompareResult& result) {
-    const auto number = [](const std::optional<double>& v) { return v ? fmt::format("{}", *v) : std::string(); };
     std::string text = fmt::format(
-        "depth,width,network,train_error,train_largest,test_error,test_largest,predictor_distance,{0},{0}_limit\n", score_name(result));
+        "depth,width,network,train_error,train_largest,test_error,test_largest,predictor_distance,{0},{0}_limit,diagonal_mean,diagonal_"
+        "square\n",
+        score_name(result));
     for (const auto& e : result.networks)
-        text += fmt::format("{},{},{},{},{},{},{},{},{},{}\n", e.depth, e.width, e.network, e.train_relative, e.train_largest,
-                            e.test_relative, e.test_largest, number(e.predictor_distance), number(e.score), number(e.limit_score));
+        text += fmt::format("{},{},{},{},{},{},{},{},{},{},{},{}\n", e.depth, e.width, e.network, e.train_relative, e.train_largest,
+                            e.test_relative, e.test_largest, csv_number(e.predictor_distance), csv_number(e.score),
+                            csv_number(e.limit_score), e.diagonal_mean, e.diagonal_square);
     return text;
 }
 
@@ -85,6 +95,21 @@ Rows slopes_table(const CompareResult& result) {
     for (const auto& s : result.slopes)
         rows.push_back(
             {std::to_string(s.depth), slope(s.train_fluctuation), slope(s.train_bias), slope(s.test_fluctuation), slope(s.test_bias)});
+    return rows;
+}
+
+bool heavy_tailed(const CompareCell& cell) { return cell.diagonal_variance_exact && cell.lambda() > heavy_tail_lambda; }
+
+Rows diagonal_table(const CompareResult& result) {
+    Rows rows{{"depth", "width", "(L-1)/width", "measured", "exact", "z"}};
+    for (const auto& cell : result.cells) {
+        const auto exact = cell.diagonal_variance_exact, z = cell.diagonal_z();
+        rows.push_back({std::to_string(cell.depth), std::to_string(cell.width), fmt::format("{:.3g}", cell.lambda()),
+                        with_error(cell.diagonal_variance, cell.diagonal_variance_error), exact ? fmt::format("{:.4g}", *exact) : "-",
+                        heavy_tailed(cell) ? "heavy tail"
+                        : z                ? fmt::format("{:+.1f}", *z)
+                                           : "-"});
+    }
     return rows;
 }
 
@@ -133,6 +158,109 @@ std::string figure_script(const CompareResult& result) {
     return script;
 }
 
+/// Ascending and each once.
+std::vector<Index> widths_of(const CompareResult& result) {
+    std::set<Index> widths;
+    for (const auto& cell : result.cells) widths.insert(cell.width);
+    return {widths.begin(), widths.end()};
+}
+
+/// Numbers from `first` to `last` evenly on a logarithmic axis.
+std::vector<double> logarithmic_grid(double first, double last) {
+    constexpr int steps = 60;
+    std::vector<double> grid;
+    for (int i = 0; i <= steps; ++i) grid.push_back(first * std::pow(last / first, static_cast<double>(i) / steps));
+    return grid;
+}
+
+/// What the axes of the variance figure hold: all points, the line at 1, and a decade above, where the exact curves may leave.
+struct VarianceAxes {
+    explicit VarianceAxes(const CompareResult& result) {
+        for (const auto& cell : result.cells) {
+            left = std::min(left, cell.lambda());
+            right = std::max(right, cell.lambda());
+            top = std::max(top, cell.diagonal_variance + cell.diagonal_variance_error);
+            if (cell.diagonal_variance > 0) bottom = std::min(bottom, cell.diagonal_variance);
+        }
+        left *= 0.8;
+        right *= 1.25;
+        bottom *= 0.3;
+        top *= 10;
+    }
+    double left = std::numeric_limits<double>::infinity(), right = 0, bottom = 1, top = 1;
+};
+
+/// gnuplot blocks: for each width its points ((L-1)/width, variance, lower and upper end of the error bar); then, where there is an exact
+/// value, for each width the exact curve, and last the limit of depth ~ width.
+std::string variance_data(const CompareResult& result, const Architecture& base) {
+    const VarianceAxes axes(result);
+    const bool exact = has_exact_moments(base);
+    std::string points, curves;
+    for (const Index width : widths_of(result)) {
+        points += fmt::format("# width {}: lambda variance low high\n", width);
+        double deepest = 0;
+        for (const auto& cell : result.cells) {
+            if (cell.width != width) continue;
+            const double value = cell.diagonal_variance, error = cell.diagonal_variance_error;
+            // An error bar down to 0 or below ends at the bottom of a logarithmic axis.
+            points += fmt::format("{} {} {} {}\n", cell.lambda(), value, value > error ? value - error : axes.bottom, value + error);
+            deepest = std::max(deepest, static_cast<double>(cell.depth - 1));
+        }
+        points += "\n\n";
+        if (!exact) continue;
+        curves += fmt::format("# width {}: lambda exact\n", width);
+        std::set<Index> layers;
+        for (const double l : logarithmic_grid(1, deepest)) layers.insert(std::lround(l));
+        for (const Index hidden : layers) {
+            Architecture architecture = base;
+            architecture.hidden.assign(static_cast<std::size_t>(hidden), width);
+            curves += fmt::format("{} {}\n", static_cast<double>(hidden) / static_cast<double>(width),
+                                  diagonal_moments(architecture).variance(base.outputs));
+        }
+        curves += "\n\n";
+    }
+    if (!exact) return points;
+    curves += "# the limit of depth ~ width: lambda variance\n";
+    for (const double lambda : logarithmic_grid(axes.left, axes.right))
+        curves += fmt::format("{} {}\n", lambda, depth_width_moments(lambda).variance(base.outputs));
+    return points + curves;
+}
+
+std::string variance_script(const CompareResult& result, const Architecture& base) {
+    const VarianceAxes axes(result);
+    const std::vector<Index> widths = widths_of(result);
+    const bool exact = has_exact_moments(base);
+    std::string script = fmt::format(
+        "set logscale xy\nset format y '10^{{%T}}'\nset xlabel '(L - 1) / width'\nset ylabel 'variance / mean^2'\nset key outside bottom "
+        "center horizontal\nset grid\nset title 'Variance of the diagonal of the finite-width kernel{}'\n"
+        "set xrange [{}:{}]\nset yrange [{}:{}]\n"
+        "set arrow from graph 0, first 1 to graph 1, first 1 nohead linewidth 2 linecolor 'black'\n"
+        "set label 'fluctuation larger than the mean' at graph 0.02, first 1.4 left\n",
+        exact ? "" : "\\n(points only: the exact moments are of ReLU without bias, ntk parametrization)", axes.left, axes.right,
+        axes.bottom, axes.top);
+    if (exact && axes.right > heavy_tail_lambda && axes.left < heavy_tail_lambda)
+        script += fmt::format(
+            "set arrow from first {0}, graph 0 to first {0}, graph 1 nohead dashtype 3 linewidth 2 linecolor 'black'\n"
+            "set label 'heavy tails' at first {0}, graph 0.04 offset 1,0 left\n",
+            heavy_tail_lambda);
+    std::string plots;
+    for (std::size_t i = 0; i < widths.size(); ++i) {
+        if (exact)
+            plots += fmt::format("data index {} using 1:2 with lines linewidth 2 linecolor {} dashtype {} title 'exact, width {}', ",
+                                 widths.size() + i, i + 1, i + 2, widths[i]);
+        plots += fmt::format(
+            "data index {} using 1:2:3:4 with yerrorbars linewidth 2 linecolor {} pointtype {} pointsize 1.5 title "
+            "'measured, width {}', ",
+            i, i + 1, 2 * i + 5, widths[i]);
+    }
+    if (exact)
+        plots += fmt::format("data index {} using 1:2 with lines linewidth 2 linecolor 'black' title 'limit of depth ~ width'",
+                             2 * widths.size());
+    else
+        plots.resize(plots.size() - 2);
+    return script + "plot " + plots;
+}
+
 Json results_json(const CompareResult& result) {
     const auto slope = [](const std::optional<Slope>& s) {
         return s ? Json{{"slope", s->value}, {"standard_error", s->standard_error}, {"widths", s->widths}} : Json();
@@ -144,7 +272,17 @@ Json results_json(const CompareResult& result) {
                           {"train_bias", slope(s.train_bias)},
                           {"test_fluctuation", slope(s.test_fluctuation)},
                           {"test_bias", slope(s.test_bias)}});
-    return {{"networks", result.networks.size()}, {"slopes", slopes}};
+    const auto number = [](const std::optional<double>& v) { return v ? Json(*v) : Json(); };
+    Json diagonal = Json::array();
+    for (const auto& cell : result.cells)
+        diagonal.push_back({{"depth", cell.depth},
+                            {"width", cell.width},
+                            {"variance", cell.diagonal_variance},
+                            {"standard_error", cell.diagonal_variance_error},
+                            {"exact", number(cell.diagonal_variance_exact)},
+                            {"z", number(cell.diagonal_z())},
+                            {"heavy_tail", heavy_tailed(cell)}});
+    return {{"networks", result.networks.size()}, {"slopes", slopes}, {"diagonal_variance", diagonal}};
 }
 
 /// The state of an earlier run in the same --out (with --force it is started over), and how much of it served again.
@@ -201,10 +339,13 @@ void compute(const Arguments& a, Run& run) {
     run.results = results_json(result);
     report.add_table("Finite width against the limit: training kernel, predictors on the test samples", cells_table(result));
     report.add_table("Slope against width", slopes_table(result));
+    report.add_table("Relative variance on the diagonal of the training kernel", diagonal_table(result));
     run.timed("write", false, [&] {
         write_text(report.path("compare.csv"), cells_csv(result, options.seeds));
         write_text(report.path("networks.csv"), networks_csv(result));
         report.add_figure("Fluctuation and bias against width", "compare", figure_data(result), figure_script(result));
+        report.add_figure("Where the infinite-width picture stops being true", "variance", variance_data(result, options.base),
+                          variance_script(result, options.base));
     });
     report.finish({"compare.csv", "networks.csv"});
 }

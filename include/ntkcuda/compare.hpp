@@ -12,11 +12,23 @@
 /// and their standard errors by the jackknife over networks, which on average errs to the large side (Efron & Stein 1981).
 /// The inner products need every E_s at the end, so of each only evenly spaced rows are kept (all of them up to `sampled_entries`
 /// entries), in float32: bias and fluctuation are those of the kernel's block of these rows, relative to the norm of the limit's.
-/// So the state of a sweep is one independent record for each network: it may stop and go on anywhere, and grow in any direction,
+///
+/// On the diagonal, with r_si = Theta_s(x_i, x_i) / Theta_inf(x_i, x_i) over the m training samples (block trace over outputs), the
+/// relative variance
+///
+///     1/m sum_i E (r_si - 1)^2                where the mean of r_si is known to be 1 at every width (exact_moments.hpp)
+///     1/m sum_i Var r_si                      otherwise, by the sample variance over networks
+///
+/// stands beside its exact value where there is one. It shows where the infinite-width picture stops being true: at depth ~ width the
+/// fluctuation is as large as the mean. Samples of one network are correlated, so all standard errors are over networks.
+/// Samples with Theta_inf(x_i, x_i) = 0 (x_i = 0, no bias) say nothing about it and are left out of the diagonal's numbers.
+///
+/// The state of a sweep is one independent record for each network: it may stop and go on anywhere, and grow in any direction,
 /// with the same bits in the end.
 
 #include <ntkcuda/closed_form.hpp>
 #include <ntkcuda/data.hpp>
+#include <ntkcuda/exact_moments.hpp>
 #include <ntkcuda/infinite_width.hpp>
 #include <ntkcuda/network.hpp>
 
@@ -43,8 +55,9 @@ inline constexpr Index sampled_entries = Index{1} << 16;
 /// What one network gives, relative to the limit.
 struct NetworkErrors {
     Index depth = 0, width = 0, network = 0;
-    double train_relative = 0, test_relative = 0;  ///< ||Theta - Theta_inf||_F / ||Theta_inf||_F of train x train and test x train
-    double train_largest = 0, test_largest = 0;    ///< max |entry of Theta - Theta_inf| / max |entry of Theta_inf|
+    double train_relative = 0, test_relative = 0;   ///< ||Theta - Theta_inf||_F / ||Theta_inf||_F of train x train and test x train
+    double train_largest = 0, test_largest = 0;     ///< max |entry of Theta - Theta_inf| / max |entry of Theta_inf|
+    double diagonal_mean = 0, diagonal_square = 0;  ///< mean over the training samples of r = Theta(x,x) / Theta_inf(x,x), and of (r - 1)^2
     std::optional<double> predictor_distance;  ///< ||f - f_inf||_F / ||f_inf||_F on the test points; unset without targets or on failure
     std::optional<double> score;               ///< test accuracy or RMSE of this network's predictor; unset likewise
     std::optional<double> limit_score;         ///< the same of the limit's predictor; unset without targets
@@ -55,6 +68,7 @@ struct NetworkErrors {
 struct NetworkRecord {
     NetworkErrors errors;
     std::vector<float> train_sample, test_sample;  ///< the kept rows of Theta - Theta_inf over the norm of these rows of Theta_inf
+    std::vector<float> diagonal;                   ///< r - 1 of evenly spaced training samples (all up to `sampled_entries`)
 };
 
 /// Where compare() leaves what it has done and finds what it did before. Each record is a function of (depth, width, network) alone.
@@ -98,12 +112,22 @@ struct KernelError {
 
 struct CompareCell {
     Index depth = 0, width = 0;
-    KernelError train, test;                   ///< train x train and test x train kernels
+    KernelError train, test;             ///< train x train and test x train kernels
+    double diagonal_variance = 0;        ///< relative variance of the diagonal of train x train
+    double diagonal_variance_error = 0;  ///< its standard error, itself an estimate
+    std::optional<double>
+        diagonal_variance_exact;               ///< at this depth, width and number of outputs; unset where has_exact_moments() is false
     std::optional<Spread> predictor_distance;  ///< unset where fewer than two networks have a predictor
     std::optional<Spread> score;               ///< accuracy (CompareResult::classification) or RMSE of the finite networks' predictors
     std::optional<double> limit_score;         ///< the same of the limit's predictor
     Index failures = 0;                        ///< networks whose kernel has no predictor; the spreads above are over the others
     std::string failure;                       ///< the first failure's message
+
+    /// (depth - 1) / width, what the relative variance depends on.
+    [[nodiscard]] double lambda() const { return static_cast<double>(depth - 1) / static_cast<double>(width); }
+    /// (measured - exact) / standard error of the diagonal's variance; unset without an exact value, without fluctuation, and where the
+    /// tails are too heavy for it to mean anything (lambda() > heavy_tail_lambda).
+    [[nodiscard]] std::optional<double> diagonal_z() const;
 };
 
 /// Least-squares slope of log error against log width, weighted by the standard errors.

@@ -1,7 +1,7 @@
 #pragma once
 
 /// \file ntkcuda.hpp
-/// The whole library, in the order of the path: data, network, passes, kernels, limit, closed form, comparison.
+/// The whole library, in the order of the path: data, network, passes, kernels, limit, closed form, exact moments, comparison.
 
 #include <ntkcuda/error.hpp>
 #include <ntkcuda/matrix.hpp>
@@ -19,6 +19,7 @@
 #include <ntkcuda/sphere_recursion.hpp>
 #include <ntkcuda/closed_form.hpp>
 #include <ntkcuda/metrics.hpp>
+#include <ntkcuda/exact_moments.hpp>
 #include <ntkcuda/compare.hpp>
 #include <ntkcuda/angle_table.hpp>
 #include <ntkcuda/normalized_system.hpp>
