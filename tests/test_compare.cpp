@@ -323,10 +323,30 @@ TEST(CompareStore, AFolderGoesOnWithTheSameBitsAlsoAfterAnEndBetweenTwoFiles) {
         compare(cpu(), train, test, more));
 }
 
+TEST(Compare, VarianceOnTheDiagonalAgreesWithTheExactSecondMoment) {
+    auto [train, test] = split(load_data({.source = "sphere:n=10,d=5,seed=3"}), 0.8, 1);
+    CompareOptions options;
+    options.depths = {2, 3};
+    options.widths = {32};
+    options.seeds = 1500;
+    const CompareResult result = compare(cpu(), train, test, options);
+    for (const CompareCell& cell : result.cells) {
+        ASSERT_TRUE(cell.diagonal_variance_exact && cell.diagonal_z());
+        EXPECT_LT(std::fabs(*cell.diagonal_z()), 4) << "depth " << cell.depth;
+        EXPECT_LT(cell.diagonal_variance_error, 0.1 * *cell.diagonal_variance_exact);
+        if (cell.depth == 2) EXPECT_NEAR(*cell.diagonal_variance_exact, 3.0 / 32, 1e-15);
+    }
+    options.base.activation = parse_activation("erf");  // no exact moments: no comparison
+    options.seeds = 3;
+    for (const CompareCell& cell : compare(cpu(), train, test, options).cells)
+        EXPECT_FALSE(cell.diagonal_variance_exact || cell.diagonal_z());
+}
+
 TEST(CompareStore, GivesBackEveryBitAndTheFailure) {
     const TemporaryFolder folder;
     NetworkRecord record;
-    record.errors = {3, 8, 1, 1.0 / 3, 2.0 / 7, 1e-300, 5e300, std::nullopt, std::nullopt, 0.1, "sample \"3\"\n"};
+    record.errors = {3, 8, 1, 1.0 / 3, 2.0 / 7, 1e-300, 5e300, 1.1, 0.01, std::nullopt, std::nullopt, 0.1, "sample \"3\"\n"};
+    record.diagonal = {0.1F, -1e-3F / 3};
     record.train_sample = {1.0F / 3, -2e-30F};
     record.test_sample = {0.1F};
     open_compare_store(folder.path("sweep"), "a = 1\n")->save(record);
@@ -336,11 +356,12 @@ TEST(CompareStore, GivesBackEveryBitAndTheFailure) {
     ASSERT_TRUE(loaded);
     EXPECT_EQ(loaded->train_sample, record.train_sample);
     EXPECT_EQ(loaded->test_sample, record.test_sample);
+    EXPECT_EQ(loaded->diagonal, record.diagonal);
     const NetworkErrors &a = loaded->errors, &b = record.errors;
     EXPECT_EQ(std::tie(a.depth, a.width, a.network, a.train_relative, a.test_relative, a.train_largest, a.test_largest),
               std::tie(b.depth, b.width, b.network, b.train_relative, b.test_relative, b.train_largest, b.test_largest));
-    EXPECT_EQ(std::tie(a.predictor_distance, a.score, a.limit_score, a.failure),
-              std::tie(b.predictor_distance, b.score, b.limit_score, b.failure));
+    EXPECT_EQ(std::tie(a.diagonal_mean, a.diagonal_square, a.predictor_distance, a.score, a.limit_score, a.failure),
+              std::tie(b.diagonal_mean, b.diagonal_square, b.predictor_distance, b.score, b.limit_score, b.failure));
 }
 
 TEST(CompareStore, RefusesOtherParametersAndDamage) {

@@ -191,7 +191,7 @@ struct VarianceAxes {
 };
 
 /// gnuplot blocks: for each width its points ((L-1)/width, variance, lower and upper end of the error bar); then, where there is an exact
-/// value, for each width the exact curve, and last the limit of depth ~ width.
+/// value, for each width the exact curve, and last the limit of width -> infinity at fixed lambda.
 std::string variance_data(const CompareResult& result, const Architecture& base) {
     const VarianceAxes axes(result);
     const bool exact = has_exact_moments(base);
@@ -220,7 +220,7 @@ std::string variance_data(const CompareResult& result, const Architecture& base)
         curves += "\n\n";
     }
     if (!exact) return points;
-    curves += "# the limit of depth ~ width: lambda variance\n";
+    curves += "# width -> infinity: lambda variance\n";
     for (const double lambda : logarithmic_grid(axes.left, axes.right))
         curves += fmt::format("{} {}\n", lambda, depth_width_moments(lambda).variance(base.outputs));
     return points + curves;
@@ -254,7 +254,7 @@ std::string variance_script(const CompareResult& result, const Architecture& bas
             i, i + 1, 2 * i + 5, widths[i]);
     }
     if (exact)
-        plots += fmt::format("data index {} using 1:2 with lines linewidth 2 linecolor 'black' title 'limit of depth ~ width'",
+        plots += fmt::format("data index {} using 1:2 with lines linewidth 2 linecolor 'black' title 'width -> infinity'",
                              2 * widths.size());
     else
         plots.resize(plots.size() - 2);
