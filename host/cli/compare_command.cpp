@@ -231,8 +231,8 @@ std::string variance_script(const CompareResult& result, const Architecture& bas
     const std::vector<Index> widths = widths_of(result);
     const bool exact = has_exact_moments(base);
     std::string script = fmt::format(
-        "set logscale xy\nset format y '10^{{%T}}'\nset xlabel '(L - 1) / width'\nset ylabel 'variance / mean^2'\nset key outside bottom "
-        "center horizontal\nset grid\nset title 'Variance of the diagonal of the finite-width kernel{}'\n"
+        "set logscale xy\nset format y '10^{{%T}}'\nset xlabel '(L - 1) / width'\nset ylabel 'variance / mean^2'\nset key outside right\n"
+        "set grid\nset title 'Variance of the diagonal of the finite-width kernel{}'\n"
         "set xrange [{}:{}]\nset yrange [{}:{}]\n"
         "set arrow from graph 0, first 1 to graph 1, first 1 nohead linewidth 2 linecolor 'black'\n"
         "set label 'fluctuation larger than the mean' at graph 0.02, first 1.4 left\n",
