@@ -196,6 +196,28 @@ TEST(CommandLine, DepthWritesARowForEveryDepth) {
     EXPECT_EQ(read_bytes(folder.path("again/depth.csv")), csv);
 }
 
+TEST(CommandLine, PredictSolvesWhereTheKernelHasLostItsDigits) {
+    const TemporaryFolder folder;
+    const std::string same = " --samples 200 --w-std 1 --b-std 0.5 --device cpu --out ";
+    const Outcome predict = run_program(folder, "predict --depth 200" + same + "predicted");
+    ASSERT_EQ(predict.code, 0) << predict.err;
+    const auto record = nlohmann::json::parse(read_bytes(folder.path("predicted/run.json")));
+    EXPECT_EQ(record.at("results").at("solver"), "bordered");
+    EXPECT_GT(record.at("results").at("accuracy"), 0.8);
+    ASSERT_EQ(run_program(folder, "depth --depths 200" + same + "study").code, 0);
+    auto [train, test] = split(load_data({.source = "digits", .samples = 200}), 0.8, 1);
+    const Array u = read_npy(folder.path("study/u.npy")), predictions = read_npy(folder.path("predicted/predictions.npy"));
+    for (Index t = 0; t < 40; ++t)
+        for (Index c = 0; c < 10; ++c) {
+            double sum = 0;
+            for (Index i = 0; i < 160; ++i) sum += u.values[static_cast<std::size_t>(t * 160 + i)] * train.y(i, c);
+            EXPECT_NEAR(predictions.values[static_cast<std::size_t>(t * 10 + c)], sum, 1e-13);
+        }
+    const auto shallow = run_program(folder, "predict --depth 3" + same + "shallow");
+    ASSERT_EQ(shallow.code, 0) << shallow.err;
+    EXPECT_EQ(nlohmann::json::parse(read_bytes(folder.path("shallow/run.json"))).at("results").at("solver"), "cholesky");
+}
+
 TEST(CommandLine, PredictLearnsTheDigits) {
     const TemporaryFolder scratch;
     const Outcome outcome = run_program(scratch, "predict --samples 600 --json --out P");

@@ -6,11 +6,15 @@
 
 #include <ntkcuda/array_file.hpp>
 #include <ntkcuda/closed_form.hpp>
+#include <ntkcuda/depth_limit.hpp>
 #include <ntkcuda/metrics.hpp>
 
 #include <CLI/App.hpp>
 #include <CLI/Validators.hpp>
 #include <fmt/format.h>
+
+#include <cmath>
+#include <exception>
 
 namespace ntk::cli {
 namespace {
@@ -48,7 +52,59 @@ struct Solution {
     HostMatrix<double> predictions;              // tests x targets
     std::optional<HostMatrix<double>> variance;  // tests x 1
     SystemReport report;
+    std::string solver = "cholesky";
 };
+
+/// Above this condition number the entries of a limiting kernel no longer hold what its solution needs, and differences do.
+constexpr double ill_conditioned = 1e8;
+
+/// The family of the limiting kernel where its solution can be had from differences (normalized_system.hpp): a plain system, float64, ntk
+/// parametrization, and a kernel that is a function of the angle.
+std::optional<KernelFamily> family_by_differences(const Arguments& a, const Samples& samples, const Architecture& architecture) {
+    const KernelName name = parse_kernel(a.kernel.kernel);
+    if (is_empirical(name) || a.ridge > 0 || a.time || a.posterior || a.kernel.block == "full" ||
+        architecture.parametrization != Parametrization::ntk)
+        return std::nullopt;
+    KernelFamily family;
+    family.dual = architecture.activation;
+    family.weight_std = architecture.weight_std;
+    family.bias_std = architecture.biases == Biases::none ? 0 : architecture.bias_std;
+    family.trained_biases = architecture.biases == Biases::trained;
+    family.kernel = name == KernelName::ntk ? InfiniteKernel::ntk : InfiniteKernel::nngp;
+    return angle_alone(family, samples.train.x, samples.test->x) ? std::optional(family) : std::nullopt;
+}
+
+double norm(const HostMatrix<double>& x, Index row) {
+    double sum = 0;
+    for (Index j = 0; j < x.cols(); ++j) sum += x(row, j) * x(row, j);
+    return std::sqrt(sum);
+}
+
+/// u(x) y from the differences 1 - K. Unequal norms (homogeneous kernels only) enter by their ratio.
+/// Throws Error(not_positive_definite) where these do not resolve it either.
+Solution<double> solve_by_differences(const std::shared_ptr<Backend<double>>& backend, const KernelFamily& family, const Samples& samples,
+                                      Index depth) {
+    DepthOptions options;
+    options.family = family;
+    options.depths = {depth};
+    const DepthResult result = depth_limit(backend, samples.train, &*samples.test, options);
+    const DepthPoint& point = result.points.front();
+    if (!point.closed_form_note.empty()) throw Error(ErrorCode::not_positive_definite, point.closed_form_note);
+    const HostMatrix<double>&u = result.weights.front(), &y = samples.train.y;
+    const bool by_norm = family.dual.homogeneous() && family.bias_std == 0;
+    Solution<double> solution;
+    solution.predictions = HostMatrix<double>(u.rows(), y.cols());
+    for (Index i = 0; i < u.rows(); ++i)
+        for (Index j = 0; j < u.cols(); ++j) {
+            const double weight = u(i, j) * (by_norm ? norm(samples.test->x, i) / norm(samples.train.x, j) : 1);
+            for (Index t = 0; t < y.cols(); ++t) solution.predictions(i, t) += weight * y(j, t);
+        }
+    solution.report.condition = std::pow(10, point.log10_lambda_max - point.log10_lambda_min);
+    solution.report.condition_is_estimate = false;
+    solution.report.log_determinant = point.log_determinant;
+    solution.solver = "bordered";
+    return solution;
+}
 
 template <class Real>
 Solution<Real> solve(const Arguments& a, Run& run, const Samples& samples, const Architecture& architecture,
@@ -62,6 +118,8 @@ Solution<Real> solve(const Arguments& a, Run& run, const Samples& samples, const
     run.require_memory(fmt::format("prediction from {} samples", n), kernel_bytes(name, block, architecture, n, 0, sizeof(Real)) +
                                                                          kernel_bytes(name, block, architecture, m, n, sizeof(Real)) +
                                                                          (a.time ? 3 : 0) * values * values * sizeof(Real));
+    std::optional<KernelFamily> family;
+    if constexpr (std::is_same_v<Real, double>) family = family_by_differences(a, samples, architecture);
     const Matrix<Real> train = upload(backend, samples.train.x), test = upload(backend, samples.test->x);
     std::optional<KernelSource<Real>> source;
     auto [kernel, cross] = run.timed("kernel", true, [&] {
@@ -85,7 +143,22 @@ Solution<Real> solve(const Arguments& a, Run& run, const Samples& samples, const
             predicted = flow.predict(cross, stacked, *a.time);
             solution.report = flow.report();
         } else {
-            const KernelSystem<Real> system(std::move(kernel), a.ridge);
+            std::optional<KernelSystem<Real>> factorised;
+            std::exception_ptr refusal;
+            try {
+                factorised.emplace(std::move(kernel), a.ridge);
+            } catch (const Error& e) {
+                if (!family || e.code() != ErrorCode::not_positive_definite) throw;
+                refusal = std::current_exception();
+            }
+            if constexpr (std::is_same_v<Real, double>)
+                if (family && (refusal || factorised->report().condition > ill_conditioned)) try {
+                        return solve_by_differences(backend, *family, samples, architecture.depth());
+                    } catch (const Error& e) {
+                        if (e.code() != ErrorCode::not_positive_definite) throw;
+                    }
+            if (refusal) std::rethrow_exception(refusal);  // its advice is about the kernel that was asked for
+            const KernelSystem<Real>& system = factorised.value();
             predicted = system.predict(cross, stacked);
             solution.report = system.report();
             if (a.posterior) solution.variance = download(system.posterior_variance(cross, source->diagonal(test))).template cast<double>();
@@ -122,10 +195,14 @@ std::string as_csv(const Dataset& test, const Dataset& train, const HostMatrix<d
     return text;
 }
 
-void add_results(Run& run, Report& report, const Samples& samples, const HostMatrix<double>& predictions, const SystemReport& system) {
+void add_results(Run& run, Report& report, const Samples& samples, const HostMatrix<double>& predictions, const SystemReport& system,
+                 const std::string& solver) {
     const Dataset& test = *samples.test;
     const std::string condition_name = system.condition_is_estimate ? "1-norm estimate" : "lambda_max / lambda_min";
-    run.results = {{"condition", system.condition}, {"condition_kind", condition_name}, {"log_determinant", system.log_determinant}};
+    run.results = {{"condition", system.condition},
+                   {"condition_kind", condition_name},
+                   {"log_determinant", system.log_determinant},
+                   {"solver", solver}};
     Rows rows{{"quantity", "value"}};
     if (test.has_targets()) {
         if (samples.train.classification()) {
@@ -160,7 +237,11 @@ void compute(const Arguments& a, Run& run) {
 
     const Solution<Real> solution = solve<Real>(a, run, samples, architecture, weights);
     Report report(run, a.run.out);
-    add_results(run, report, samples, solution.predictions, solution.report);
+    add_results(run, report, samples, solution.predictions, solution.report, solution.solver);
+    if (solution.solver == "bordered")
+        run.say(
+            "solver    bordered: the kernel is too near the matrix of ones for its entries; condition and determinant are of the "
+            "kernel over its diagonal");
     std::vector<std::string> files{"predictions.npy", "predict.csv"};
     run.timed("write", false, [&] {
         write_npy(report.path("predictions.npy"), solution.predictions);
