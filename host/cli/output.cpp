@@ -84,6 +84,8 @@ bool run_gnuplot(const std::string& directory, const std::string& script) {
 
 }  // namespace
 
+std::string with_error(double value, double error) { return fmt::format("{:.3g} +- {:.1g}", value, error); }
+
 std::string draw_figure(Run& run, const std::string& directory, const std::string& name, const std::string& data,
                         const std::string& script) {
     const std::string folder = (fs::path(directory) / "figures").string(), base = (fs::path(folder) / name).string();

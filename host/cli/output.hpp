@@ -16,6 +16,9 @@ void require_writable_directory(const std::string& path);
 /// An aligned table for people: the first row is the header.
 [[nodiscard]] std::string table(const std::vector<std::vector<std::string>>& rows);
 
+/// "0.512 +- 0.01".
+[[nodiscard]] std::string with_error(double value, double error);
+
 /// Draws figures/NAME.svg and figures/NAME.png inside `directory` by gnuplot and leaves the script and the data beside them. The
 /// script names its data file by the variable `data`. Without gnuplot: warns how to get it.
 /// Returns the path of the PNG, or an empty text.

@@ -126,7 +126,8 @@ struct CompareCell {
     /// (depth - 1) / width, what the relative variance depends on.
     [[nodiscard]] double lambda() const { return static_cast<double>(depth - 1) / static_cast<double>(width); }
     /// (measured - exact) / standard error of the diagonal's variance; unset without an exact value, without fluctuation, and where the
-    /// tails are too heavy for it to mean anything (lambda() > heavy_tail_lambda).
+    /// tails are too heavy for it to mean anything (lambda() > heavy_tail_lambda). The standard error is an estimate that is small where
+    /// the variance came out small, so with few networks (below about 200) z has a long tail of negative values.
     [[nodiscard]] std::optional<double> diagonal_z() const;
 };
 
