@@ -101,6 +101,9 @@ void expect_same(const CompareResult& a, const CompareResult& b) {
             SCOPED_TRACE(::testing::Message() << "depth " << x.depth << " width " << x.width);
             expect_same(x.train, y.train);
             expect_same(x.test, y.test);
+            EXPECT_EQ(x.diagonal_variance, y.diagonal_variance);
+            EXPECT_EQ(x.diagonal_variance_error, y.diagonal_variance_error);
+            EXPECT_EQ(x.diagonal_variance_exact, y.diagonal_variance_exact);
             expect_same(x.predictor_distance, y.predictor_distance);
             expect_same(x.score, y.score);
             EXPECT_EQ(x.limit_score, y.limit_score);
@@ -191,7 +194,14 @@ TEST(Compare, OneCellEqualsADirectComputation) {
     }
 }
 
-// theory.md, section 6: for one sample E Theta is the limit at every width and depth, and E Theta^2 follows a recursion.
+Architecture relu_of_cell(Index inputs, const CompareCell& cell) {
+    Architecture architecture;
+    architecture.inputs = inputs;
+    architecture.hidden.assign(static_cast<std::size_t>(cell.depth - 1), cell.width);
+    return architecture;
+}
+
+// For one sample E Theta is the limit at every width and depth, and E Theta^2 follows a recursion.
 TEST(Compare, FluctuationOfOneSampleIsTheExactOne) {
     Dataset train;
     train.x = HostMatrix<double>(1, 3, {1, -2, 0.5});
@@ -199,19 +209,9 @@ TEST(Compare, FluctuationOfOneSampleIsTheExactOne) {
     const CompareResult result = compare(cpu(), train, train, options);
     for (const CompareCell& cell : result.cells) {
         SCOPED_TRACE(::testing::Message() << "depth " << cell.depth << " width " << cell.width);
-        double a = 1, b = 1, c = 0, e = 1, f = 0;  // in units of t^2, sigma_w^2 / 2 = 1
-        const auto n = static_cast<double>(cell.width);
-        for (Index l = 1; l < cell.depth; ++l) {
-            const double b_next = a * (1 + 5 / n) + b * (1 + 1 / n) + 4 * c / n, c_next = 2 * b / n + c * (1 + 3 / n);
-            const double e_next = a * (1 + 5 / n) + 2 * (b * (1 + 1 / n) + 4 * c / n) + e * (1 + 1 / n) + 4 * f / n;
-            const double f_next = 2 * e / n + f * (1 + 3 / n);
-            a *= 1 + 5 / n;
-            b = b_next;
-            c = c_next;
-            e = e_next;
-            f = f_next;
-        }
-        const double exact = (e + 2 * f) / std::pow(static_cast<double>(cell.depth), 2) - 1;
+        ASSERT_TRUE(cell.diagonal_variance_exact);
+        const double exact = *cell.diagonal_variance_exact;
+        EXPECT_EQ(exact, diagonal_moments(relu_of_cell(3, cell)).variance());
         EXPECT_NEAR(std::pow(cell.train.fluctuation, 2), exact, 4 * 2 * cell.train.fluctuation * cell.train.fluctuation_error);
         EXPECT_LE(std::fabs(cell.train.bias_squared), 4 * cell.train.bias_squared_error);
     }
@@ -323,23 +323,70 @@ TEST(CompareStore, AFolderGoesOnWithTheSameBitsAlsoAfterAnEndBetweenTwoFiles) {
         compare(cpu(), train, test, more));
 }
 
+// On a sphere, with two outputs; standard errors over networks, as samples of one network are correlated.
 TEST(Compare, VarianceOnTheDiagonalAgreesWithTheExactSecondMoment) {
     auto [train, test] = split(load_data({.source = "sphere:n=10,d=5,seed=3"}), 0.8, 1);
-    CompareOptions options;
-    options.depths = {2, 3};
-    options.widths = {32};
-    options.seeds = 1500;
+    CompareOptions options = options_of({2, 3, 20}, {32}, 1500);
+    options.base.outputs = 2;
     const CompareResult result = compare(cpu(), train, test, options);
     for (const CompareCell& cell : result.cells) {
-        ASSERT_TRUE(cell.diagonal_variance_exact && cell.diagonal_z());
-        EXPECT_LT(std::fabs(*cell.diagonal_z()), 4) << "depth " << cell.depth;
+        SCOPED_TRACE(cell.depth);
+        ASSERT_TRUE(cell.diagonal_variance_exact);
+        EXPECT_EQ(*cell.diagonal_variance_exact, diagonal_moments(relu_of_cell(5, cell)).variance(2));
+        EXPECT_EQ(cell.lambda(), static_cast<double>(cell.depth - 1) / 32);
+        ASSERT_EQ(cell.diagonal_z().has_value(), cell.depth < 20);  // 19/32 is in the heavy tails
+        if (cell.depth == 20) continue;
+        EXPECT_LT(std::fabs(*cell.diagonal_z()), 4);
         EXPECT_LT(cell.diagonal_variance_error, 0.1 * *cell.diagonal_variance_exact);
-        if (cell.depth == 2) EXPECT_NEAR(*cell.diagonal_variance_exact, 3.0 / 32, 1e-15);
     }
-    options.base.activation = parse_activation("erf");  // no exact moments: no comparison
-    options.seeds = 3;
-    for (const CompareCell& cell : compare(cpu(), train, test, options).cells)
-        EXPECT_FALSE(cell.diagonal_variance_exact || cell.diagonal_z());
+}
+
+// Everything on the diagonal again from the kernels themselves: with an exact mean (ReLU) about 1, without (erf, biases) about the mean
+// over networks of each sample. A sample at the origin, where both kernels are 0, does not count.
+TEST(Compare, VarianceOnTheDiagonalEqualsADirectComputation) {
+    Dataset train = samples(6, 4, 0, 0);
+    for (Index j = 0; j < 4; ++j) train.x(2, j) = 0;
+    constexpr Index networks = 5;
+    for (const bool exact : {true, false}) {
+        SCOPED_TRACE(exact);
+        CompareOptions options = options_of({3}, {9}, networks);
+        options.base.outputs = 2;
+        if (!exact) options.base.activation = parse_activation("erf");
+        const CompareResult result = compare(cpu(), train, samples(2, 4, 1, 0), options);
+        const CompareCell& cell = result.cells.at(0);
+        EXPECT_EQ(cell.diagonal_variance_exact.has_value(), exact);
+        EXPECT_EQ(cell.diagonal_z().has_value(), exact);
+
+        Architecture architecture = relu_of_cell(4, cell);
+        architecture.outputs = 2;
+        architecture.activation = options.base.activation;
+        const auto backend = cpu();
+        const auto x = upload(backend, train.x);
+        const auto limit = download(infinite_width_kernel(architecture, InfiniteKernel::ntk, x));
+        EXPECT_EQ(limit(2, 2), 0);
+        const std::vector<Index> counted{0, 1, 3, 4, 5};
+        HostMatrix<double> ratio(networks, 6);
+        for (Index s = 0; s < networks; ++s) {
+            const auto theta = download(empirical_ntk(draw_network(backend, architecture, 1, static_cast<std::uint32_t>(s)), x.view()));
+            double mean = 0, square = 0;
+            for (const Index i : counted) {
+                ratio(s, i) = theta(i, i) / limit(i, i);
+                mean += ratio(s, i) / 5;
+                square += std::pow(ratio(s, i) - 1, 2) / 5;
+            }
+            const NetworkErrors& got = result.networks.at(static_cast<std::size_t>(s));
+            EXPECT_NEAR(got.diagonal_mean, mean, 1e-13);
+            EXPECT_NEAR(got.diagonal_square, square, 1e-13);
+        }
+        double variance = 0;
+        for (const Index i : counted) {
+            double mean = exact ? 1 : 0;
+            for (Index s = 0; s < networks && !exact; ++s) mean += ratio(s, i) / networks;
+            for (Index s = 0; s < networks; ++s) variance += std::pow(ratio(s, i) - mean, 2) / 5 / (exact ? networks : networks - 1);
+        }
+        EXPECT_NEAR(cell.diagonal_variance, variance, 1e-6 * variance);  // the kept diagonal is float32
+        EXPECT_GT(cell.diagonal_variance_error, 0);
+    }
 }
 
 TEST(CompareStore, GivesBackEveryBitAndTheFailure) {
@@ -507,6 +554,7 @@ TEST(Compare, ParametersNameEverythingThatARecordDependsOn) {
     const Dataset train = samples(6, 3, 0), test = samples(2, 3, 1);
     const CompareOptions options = options_of({2}, {5}, 3);
     const std::string parameters = compare_parameters(cpu(), train, test, options);
+    EXPECT_TRUE(parameters.ends_with("record format = 2\n"));  // so that records without a diagonal are refused
     EXPECT_EQ(parameters, compare_parameters(cpu(), train, test, options_of({3, 4}, {7}, 30)));
     std::vector<CompareOptions> others(9, options);
     others[0].base.activation.slope = 0.1;

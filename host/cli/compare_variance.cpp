@@ -129,7 +129,8 @@ std::string variance_script(const CompareResult& result, const Architecture& bas
                                   widths.size() + i, i + 1, i + 2, widths[i]);
     }
     if (exact)
-        script += fmt::format(", data index {} using 1:2 with lines linewidth 3 linecolor 'black' title 'width -> infinity'", 2 * widths.size());
+        script +=
+            fmt::format(", data index {} using 1:2 with lines linewidth 3 linecolor 'black' title 'width -> infinity'", 2 * widths.size());
     return script;
 }
 
