@@ -1,8 +1,8 @@
 #pragma once
 
 // The CUDA backend, a chain of classes like the host's (host/backend/host_backend.hpp): each file defines one concern and is
-// instantiated once. memory -> arithmetic -> norms -> summary -> network -> random -> gram -> infinite width -> half angle -> solver (the
-// complete backend).
+// instantiated once. memory -> arithmetic -> norms -> summary -> network -> random -> gram -> infinite width -> half angle -> sampler ->
+// solver (the complete backend).
 
 #include "context.hpp"
 
@@ -128,9 +128,16 @@ public:
 };
 
 template <class Real>
-class CudaBackend final : public CudaHalfAngle<Real> {
+class CudaSampler : public CudaHalfAngle<Real> {
 public:
     using CudaHalfAngle<Real>::CudaHalfAngle;
+    std::unique_ptr<KernelSampler<Real>> kernel_sampler(const KernelSamplerOptions& options, ConstMatrixView<Real> x) override;
+};
+
+template <class Real>
+class CudaBackend final : public CudaSampler<Real> {
+public:
+    using CudaSampler<Real>::CudaSampler;
     CholeskyStatus cholesky(MatrixView<Real> k) override;
     void cholesky_solve(ConstMatrixView<Real> factor, MatrixView<Real> b) override;
     void triangular_solve_rows(ConstMatrixView<Real> factor, MatrixView<Real> b) override;

@@ -1,6 +1,7 @@
 #include <ntkcuda/gram.hpp>
 
 #include "backward_pass.hpp"
+#include "finite_kernels.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -28,6 +29,7 @@ public:
         return d.empty() ? d : d.reshaped(samples(), outputs_ * d.cols());
     }
     void step() { backward_.step(); }
+    [[nodiscard]] const Forward<Real>& pass() const { return pass_; }
 
 private:
     Index outputs_;
@@ -172,6 +174,12 @@ Matrix<Real> empirical_ntk(const Network<Real>& network, InputView<Real> x, cons
 }
 
 template <class Real>
+FiniteKernels<Real> finite_kernels(const Network<Real>& network, InputView<Real> x, const EmpiricalOptions& options) {
+    Side<Real> side(network, x);
+    return {KernelSum<Real>(network, side, side, options).compute(), nngp(network, side.pass(), side.pass())};
+}
+
+template <class Real>
 Matrix<Real> empirical_ntk(const Network<Real>& network, InputView<Real> x1, InputView<Real> x2, const EmpiricalOptions& options) {
     if (options.block == Block::diag) throw Error(ErrorCode::invalid_argument, "a cross kernel has no diagonal: use block full or trace");
     Side<Real> left(network, x1), right(network, x2);
@@ -214,6 +222,7 @@ Matrix<Real> jacobian(const Network<Real>& network, InputView<Real> x) {
 }
 
 #define NTKCUDA_INSTANTIATE(Real)                                                                                                     \
+    template FiniteKernels<Real> finite_kernels(const Network<Real>&, ConstMatrixView<Real>, const EmpiricalOptions&);                \
     template Matrix<Real> empirical_ntk(const Network<Real>&, ConstMatrixView<Real>, const EmpiricalOptions&);                        \
     template Matrix<Real> empirical_ntk(const Network<Real>&, ConstMatrixView<Real>, ConstMatrixView<Real>, const EmpiricalOptions&); \
     template Matrix<Real> empirical_nngp(const Network<Real>&, ConstMatrixView<Real>);                                                \

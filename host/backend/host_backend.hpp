@@ -1,7 +1,7 @@
 #pragma once
 
 // The CPU backend, as a chain of classes so that each file defines one concern and is instantiated once:
-// memory -> arithmetic -> summary -> network -> gram -> infinite width -> half angle -> solver (the complete backend).
+// memory -> arithmetic -> summary -> network -> gram -> infinite width -> half angle -> sampler -> solver (the complete backend).
 // OpenBLAS and LAPACK do the dense work; OpenMP runs over fixed tiles, so no result depends on the number of threads
 // (except factorisations, which are LAPACK's own).
 
@@ -94,9 +94,16 @@ public:
 };
 
 template <class Real>
-class HostBackend final : public HostHalfAngle<Real> {
+class HostSampler : public HostHalfAngle<Real> {
 public:
     using HostHalfAngle<Real>::HostHalfAngle;
+    std::unique_ptr<KernelSampler<Real>> kernel_sampler(const KernelSamplerOptions& options, ConstMatrixView<Real> x) override;
+};
+
+template <class Real>
+class HostBackend final : public HostSampler<Real> {
+public:
+    using HostSampler<Real>::HostSampler;
     CholeskyStatus cholesky(MatrixView<Real> k) override;
     void cholesky_solve(ConstMatrixView<Real> factor, MatrixView<Real> b) override;
     void triangular_solve_rows(ConstMatrixView<Real> factor, MatrixView<Real> b) override;

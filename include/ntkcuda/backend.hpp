@@ -21,6 +21,9 @@ namespace ntk {
 
 struct Architecture;
 enum class InfiniteKernel;
+struct KernelSamplerOptions;
+template <class Real>
+class KernelSampler;
 
 enum class Transpose { no, yes };
 /// Which entries of a square result are computed: `lower` includes the diagonal and leaves the rest as it is.
@@ -136,6 +139,9 @@ public:
     ///     out((x, o), r k + c) = scale delta((x, o), first + r) a(x, c).
     /// Empty delta: the output layer, delta((x, o), u) = [o = u], O = out.rows() / a.rows().
     virtual void jacobian_block(ConstMatrixView<Real> delta, ConstMatrixView<Real> a, Index first, Index count, double scale, MatrixView<Real> out) = 0;
+    /// Draws the kernels of many random networks on the rows of x (n x d), of which it keeps a copy. Throws Error(invalid_argument) for an
+    /// architecture that is not valid, Error(shape_mismatch) if x does not fit it or is empty.
+    [[nodiscard]] virtual std::unique_ptr<KernelSampler<Real>> kernel_sampler(const KernelSamplerOptions& options, ConstMatrixView<Real> x) = 0;
 
     // --- infinite width -----------------------------------------------------------------------------------------------------
     /// out (n1 x n2) = the limiting kernel of `architecture` between the rows of x1 and of x2 (infinite_width.hpp). Arithmetic in float64.

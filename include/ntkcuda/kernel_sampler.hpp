@@ -25,6 +25,8 @@
 
 #include <ntkcuda/gram.hpp>
 
+#include <memory>
+
 namespace ntk {
 
 enum class Sampler { weights, conditional };
@@ -49,6 +51,7 @@ struct KernelLayout {
 
     [[nodiscard]] Index columns() const { return tangent + nngp + layers * tangent; }
 };
+/// Throws Error(out_of_memory) if a row is more than can be addressed.
 [[nodiscard]] KernelLayout kernel_layout(const KernelSamplerOptions& options, Index samples);
 
 /// Made by Backend::kernel_sampler, which it keeps alive. One caller at a time.
@@ -61,8 +64,9 @@ public:
     virtual ~KernelSampler() = default;
 
     [[nodiscard]] virtual KernelLayout layout() const = 0;
-    /// Row r of out (count x layout().columns()) = the numbers of network first + r. On one device each row is the same bits whatever
-    /// `first`, `count` and the number of threads; other devices differ by rounding.
+    /// Row r of out (count x layout().columns(), memory of the backend) = the numbers of network first + r. On one device each row is the
+    /// same bits whatever `first`, `count` and the number of threads; other devices differ by rounding.
+    /// Throws Error(shape_mismatch) if out has other columns, Error(invalid_argument) if a network number passes 2^32 - 1.
     virtual void sample(std::uint32_t first, MatrixView<Real> out) = 0;
 };
 
