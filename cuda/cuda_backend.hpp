@@ -75,6 +75,7 @@ class CudaSummary : public CudaNorms<Real> {
 public:
     using CudaNorms<Real>::CudaNorms;
     EntrySummary summarize(ConstMatrixView<Real> x, Entries entries, double shift) override;
+    HostMatrix<double> column_moments(ConstMatrixView<Real> x) override;
 };
 
 template <class Real>

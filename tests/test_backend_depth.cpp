@@ -388,6 +388,88 @@ CONFORMANCE_TEST(SummariesSeeEveryNonFiniteEntry) {
     }
 }
 
+// --- moments of columns ------------------------------------------------------------------------------------------------------------
+
+/// The definition; a tolerance for each: what it changes by when each entry, and each of the sums, is rounded.
+void expect_moments(const HostMatrix<double>& got, const HostMatrix<double>& x) {
+    ASSERT_EQ(got.rows(), 6);
+    ASSERT_EQ(got.cols(), x.cols());
+    for (Index j = 0; j < x.cols(); ++j) {
+        Sum mean;
+        double smallest = x(0, j), largest = x(0, j);
+        for (Index i = 0; i < x.rows(); ++i) {
+            mean.add(x(i, j));
+            smallest = std::min(smallest, x(i, j)), largest = std::max(largest, x(i, j));
+        }
+        const auto n = static_cast<long double>(x.rows());
+        mean.value /= n, mean.magnitude /= n;
+        EXPECT_NEAR(got(0, j), static_cast<double>(mean.value), static_cast<double>(mean.magnitude) * tolerance<double>(x.rows()));
+        for (int p = 2; p <= 4; ++p) {
+            Sum sum;
+            for (Index i = 0; i < x.rows(); ++i) {
+                const long double d = x(i, j) - mean.value;
+                sum.value += std::pow(d, p);
+                sum.magnitude += p * std::pow(std::fabs(d), p - 1) * (std::fabs(d) + std::fabs(mean.value));
+            }
+            EXPECT_NEAR(got(p - 1, j), static_cast<double>(sum.value), static_cast<double>(sum.magnitude) * tolerance<double>(x.rows()))
+                << "power " << p << " of column " << j << " of " << x.rows() << " x " << x.cols();
+        }
+        EXPECT_EQ(got(4, j), smallest);
+        EXPECT_EQ(got(5, j), largest);
+    }
+}
+
+CONFORMANCE_TEST(ColumnMoments) {
+    for (const auto& [rows, cols] : {std::pair{Index{1}, Index{5}}, {2, 1}, {31, 33}, {33, 257}, {257, 3}, {1030, 3}})
+        for (const Index pad : pads)
+            for (const double mean : {0.0, 1000.0}) {
+                HostMatrix<double> values = random_matrix(rows, cols);
+                for (Index e = 0; e < values.size(); ++e) values.data()[e] += mean;
+                const Padded<Real> x(backend, values, pad);
+                expect_moments(backend->column_moments(x.view()), x.given());
+            }
+    EXPECT_EQ(backend->column_moments(ConstMatrixView<Real>(nullptr, 3, 0)).cols(), 0);
+    expect_error(ErrorCode::invalid_argument, "without rows", [&] { (void)backend->column_moments(ConstMatrixView<Real>(nullptr, 0, 3)); });
+}
+
+CONFORMANCE_TEST(ColumnMomentsOfEqualNumbersAreZero) {
+    HostMatrix<double> values(100, 2);
+    std::fill_n(values.data(), values.size(), 0.1);
+    const Matrix<Real> x = upload(backend, values);
+    const HostMatrix<double> moments = backend->column_moments(x.view());
+    const double value = static_cast<double>(static_cast<Real>(0.1));
+    for (Index j = 0; j < 2; ++j) {
+        EXPECT_NEAR(moments(0, j), value, value * std::numeric_limits<double>::epsilon());
+        for (Index p = 1; p < 4; ++p) EXPECT_NEAR(moments(p, j), 0, 1e-30);
+    }
+}
+
+CONFORMANCE_TEST(ColumnMomentsSeeEveryNonFiniteEntry) {
+    for (const Index at : {0, 40, 69}) {
+        HostMatrix<double> values = random_matrix(70, 3);
+        values(at, 1) = nan;
+        values(at, 2) = infinity;
+        const HostMatrix<double> moments = backend->column_moments(upload(backend, values).view());
+        for (Index k = 0; k < 6; ++k) {
+            EXPECT_TRUE(std::isfinite(moments(k, 0)));
+            EXPECT_TRUE(std::isnan(moments(k, 1)));
+        }
+        for (Index k = 0; k < 4; ++k) EXPECT_FALSE(std::isfinite(moments(k, 2)));
+        EXPECT_TRUE(std::isfinite(moments(4, 2)));
+        EXPECT_EQ(moments(5, 2), infinity);
+    }
+}
+
+TEST(HostBackend, SameColumnMomentsOnAnyNumberOfThreads) {
+    for (const auto& [rows, cols] : {std::pair{Index{5000}, Index{7}}, {70, 3000}}) {
+        const auto moments = [rows = rows, cols = cols](int threads) {
+            const auto backend = make_backend<float>("cpu", threads);
+            return backend->column_moments(upload(backend, random_matrix(rows, cols)).view());
+        };
+        EXPECT_TRUE(same_bits(moments(1), moments(3)));
+    }
+}
+
 // --- threads -----------------------------------------------------------------------------------------------------------------------
 
 TEST(HostBackend, SameAnglesAndSummariesOnAnyNumberOfThreads) {

@@ -54,6 +54,7 @@ class HostSummary : public HostArithmetic<Real> {
 public:
     using HostArithmetic<Real>::HostArithmetic;
     EntrySummary summarize(ConstMatrixView<Real> x, Entries entries, double shift) override;
+    HostMatrix<double> column_moments(ConstMatrixView<Real> x) override;
 };
 
 template <class Real>

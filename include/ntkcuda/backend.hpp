@@ -113,6 +113,10 @@ public:
     [[nodiscard]] virtual Norms difference_norms(ConstMatrixView<Real> x, ConstMatrixView<Real> y) = 0;
     /// Facts about x(i, j) - shift, in float64; the sums are compensated, over a fixed partition.
     [[nodiscard]] virtual EntrySummary summarize(ConstMatrixView<Real> x, Entries entries, double shift) = 0;
+    /// Moments of each column of x (N x E, N > 0), 6 x E: mean, sum of (x - mean)^2, of its 3rd and 4th powers, smallest, largest. Float64
+    /// inside, in two passes over strips of rows that are joined in order: the same bits whatever the number of threads. A NaN makes
+    /// all six of its column NaN, an infinity the sums.  About 12 N E flops.
+    [[nodiscard]] virtual HostMatrix<double> column_moments(ConstMatrixView<Real> x) = 0;
 
     // --- finite network --------------------------------------------------------------------------------------------------
     /// x(i, j) = Real(scale * normal(i * cols + j)), one float64 product and one rounding: the same bits on every backend.

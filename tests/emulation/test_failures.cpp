@@ -112,6 +112,11 @@ std::vector<Operation> arithmetic_operations() {
              const EntrySummary summary = d->summarize(upload(d, numbers(9, 9, 5)).view(), Entries::off_diagonal, 0.5);
              return Result{summary.min, summary.max, summary.sum, summary.sum_of_squares};
          }},
+        {"column_moments",
+         [](const Device& d) {
+             const HostMatrix<double> moments = d->column_moments(upload(d, numbers(40, 3, 5)).view());
+             return Result(moments.data(), moments.data() + moments.size());
+         }},
         {"difference_norms",
          [](const Device& d) {
              return values(d->difference_norms(upload(d, numbers(9, 9, 5)).view(), upload(d, positive_definite(9)).view()));
