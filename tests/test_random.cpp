@@ -61,6 +61,25 @@ TEST(Random, EveryInstructionSetGivesTheSameBits) {
     }
 }
 
+TEST(Random, LanesAreNetworks) {
+    constexpr Index blocks = 301;
+    const std::uint64_t first = (std::uint64_t{1} << 32) - 50;
+    const std::uint32_t network = 0xfffffffeU;  // numbers go on at 0
+    for (const int lanes : {2, 4, 8, 16}) {
+        std::vector<float> expected(static_cast<std::size_t>(4 * blocks * lanes)), got(expected.size());
+        for (Index b = 0; b < blocks; ++b)
+            for (int lane = 0; lane < lanes; ++lane) {
+                const formulas::Normals4 normals =
+                    formulas::normals_of_block(9, network + static_cast<std::uint32_t>(lane), 2, first + static_cast<std::uint64_t>(b));
+                for (Index k = 0; k < 4; ++k) expected[static_cast<std::size_t>((4 * b + k) * lanes + lane)] = normals.value[k];
+            }
+        for (const FillNormalBlocks fill : normal_block_variants(lanes)) {
+            fill({9, network, 2}, first, blocks, got.data());
+            EXPECT_EQ(got, expected) << lanes << " lanes";
+        }
+    }
+}
+
 TEST(Random, TransformIsAccurate) {
     for (std::uint64_t e = 0; e < 200000; ++e) {
         const auto words = formulas::philox_block(5, 0, 0, e);

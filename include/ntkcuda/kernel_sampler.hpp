@@ -16,12 +16,16 @@
 ///                where P_A projects on the rows of A.                                                (1 + O) n n_l normals a layer
 ///                Exact at finite width up to rounding; it pays where n O is far below the widths. Its own path for a seed.
 ///
-/// The path of the conditional sampler. Biases are one more column of A, sigma_b sqrt(n_{l-1}) / sigma_w, that nothing goes back through.
-/// With the Cholesky factor A A^T = C C^T in the order of the rows (a row that depends on those before it has a zero column in C and a zero
-/// row in Q), A = C Q, s = sigma_w / sqrt(n_{l-1}), delta delta^T = D D^T likewise:
+/// The path of the conditional sampler, in float64 whatever Real. Biases are one more column of A, sigma_b sqrt(n_{l-1}) / sigma_w, that
+/// nothing goes back through. With the Cholesky factor A A^T = C C^T in the order of the rows (a row that depends on those before it has a
+/// zero column in C and a zero row in Q), A = C Q, s = sigma_w / sqrt(n_{l-1}), delta delta^T = D D^T likewise:
 ///     H = s C G,       delta W = s [ (delta G^T - D M Q^T) Q + D M ]
 /// with G (n x n_l) from forward_stream(l), M (n O x n_{l-1}) from backward_stream(l), its column of the bias (1 x n O) from
 /// backward_bias_stream(l). Where n_{l-1} <= n, and in the output layer, the weights themselves are drawn, as by the other sampler.
+/// A row counts as dependent when its pivot is at most conditional_pivot_tolerance times the number of rows times its diagonal entry, which
+/// is the rounding of the sums before it. So samples that are equal, proportional or zero, units that are dead and Gram matrices of any rank
+/// are exact to rounding; where samples are nearly dependent, with a pivot p relative to the diagonal, the law of the component by which they
+/// differ (sqrt(p) of the sample) is off by about 1e-16 / p of itself, and below the tolerance this component is left out.
 
 #include <ntkcuda/gram.hpp>
 
@@ -34,6 +38,9 @@ enum class Sampler { weights, conditional };
 [[nodiscard]] constexpr std::uint32_t forward_stream(Index layer) { return 0x40000000U + static_cast<std::uint32_t>(2 * layer); }
 [[nodiscard]] constexpr std::uint32_t backward_stream(Index layer) { return 0x40000001U + static_cast<std::uint32_t>(2 * layer); }
 [[nodiscard]] constexpr std::uint32_t backward_bias_stream(Index layer) { return 0x80000000U + static_cast<std::uint32_t>(layer); }
+
+/// 2^-44.
+inline constexpr double conditional_pivot_tolerance = 0x1p-44;
 
 struct KernelSamplerOptions {
     Architecture architecture;
