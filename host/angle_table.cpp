@@ -13,7 +13,8 @@ namespace {
 
 /// Terms of a series: the truncation is below the rounding of double (the terms fall as 6^-k).
 constexpr Index terms = 28;
-/// Layers between two looks at the state; no exponential regime underflows within.
+/// Layers between two looks at the state, at the same depths wherever advance() stops in between, so that stops change no bit. No
+/// exponential regime underflows within.
 constexpr Index layers_at_once = 64;
 constexpr long double pi = std::numbers::pi_v<long double>;
 
@@ -65,7 +66,9 @@ AngleTable::AngleTable(const KernelFamily& family, double mean_square, double sm
 void AngleTable::advance_nodes(Index layers) {
     std::vector<SphereLayer> steps;
     for (Index l = 0; l < layers; ++l) steps.push_back(sample_.next());
-    bool moved = layers < 2 || !same(steps[steps.size() - 2], steps.back()), linear = true;
+    const auto before_last = layers < 2 ? last_layer_ : steps[steps.size() - 2];
+    last_layer_ = steps.back();
+    bool moved = !before_last || !same(*before_last, steps.back()), linear = true;
 #pragma omp parallel for schedule(static) reduction(|| : moved) reduction(&& : linear)
     for (std::size_t i = 0; i < pairs_.size(); ++i) {
         SpherePair pair = pairs_[i], before = pair;
@@ -77,6 +80,7 @@ void AngleTable::advance_nodes(Index layers) {
         moved = moved || !same(before, pair);
         linear = linear && pair.correlation.below_one < LinearRegime::begins_below;
     }
+    if (sample_.depth() % layers_at_once != 0) return;
     frozen_ = !moved;
     if (linear && !frozen_) linear_.emplace(family_.kernel, steps.back().dual.at_one().power);
 }
@@ -85,7 +89,7 @@ void AngleTable::advance(Index depth, const std::function<void(Index)>& progress
     if (depth < sample_.depth())
         throw Error(ErrorCode::invalid_argument, fmt::format("the angle table is at depth {}, past {}", sample_.depth(), depth));
     while (sample_.depth() < depth) {
-        const Index layers = std::min(depth - sample_.depth(), layers_at_once);
+        const Index layers = std::min(depth - sample_.depth(), layers_at_once - sample_.depth() % layers_at_once);
         if (linear_)
             for (Index l = 0; l < layers; ++l) linear_->advance(sample_.next());
         else if (frozen_)

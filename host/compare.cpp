@@ -1,6 +1,7 @@
 #include <ntkcuda/compare.hpp>
 
 #include "compare_statistics.hpp"
+#include "state_folder.hpp"
 
 #include <ntkcuda/gram.hpp>
 #include <ntkcuda/metrics.hpp>
@@ -292,12 +293,6 @@ CompareResult compare(const std::shared_ptr<Backend<Real>>& backend, const Datas
 template <class Real>
 std::string compare_parameters(const std::shared_ptr<Backend<Real>>& backend, const Dataset& train, const Dataset& test,
                                const CompareOptions& options) {
-    const auto checksum = [](const HostMatrix<double>& x) {  // FNV-1a over the bytes
-        std::uint64_t hash = 0xcbf29ce484222325U;
-        const auto* bytes = reinterpret_cast<const unsigned char*>(x.data());
-        for (std::size_t i = 0; i < static_cast<std::size_t>(x.size()) * sizeof(double); ++i) hash = (hash ^ bytes[i]) * 0x100000001b3U;
-        return fmt::format("{} x {}, checksum {:016x}", x.rows(), x.cols(), hash);
-    };
     const auto biases = [](Biases b) { return b == Biases::none ? "none" : b == Biases::fixed ? "fixed" : "trained"; };
     const Architecture& base = options.base;
     std::string text;
@@ -313,10 +308,10 @@ std::string compare_parameters(const std::shared_ptr<Backend<Real>>& backend, co
     add("outputs", base.outputs);
     add("seed", options.seed);
     add("ridge", options.ridge);
-    add("training samples", checksum(train.x));
-    add("training targets", checksum(train.y));
-    add("test samples", checksum(test.x));
-    add("test targets", checksum(test.y));
+    add("training samples", data_checksum(train.x));
+    add("training targets", data_checksum(train.y));
+    add("test samples", data_checksum(test.x));
+    add("test targets", data_checksum(test.y));
     add("task", test.classification() ? "classification" : "regression");
     add("record format", 2);  // 2: with the diagonal
     return text;

@@ -1,12 +1,12 @@
 #include <ntkcuda/array_file.hpp>
 #include <ntkcuda/compare.hpp>
 
+#include "state_folder.hpp"
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include <filesystem>
-#include <fstream>
-#include <sstream>
 
 // parameters.txt                    what the records depend on (compare_parameters)
 // depth-D-width-W/network-S.npy     the kept rows of train x train, then of test x train, then the diagonal
@@ -18,45 +18,19 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-std::string text_of(const fs::path& path) {
-    std::ifstream file(path, std::ios::binary);
-    std::ostringstream text;
-    text << file.rdbuf();
-    if (!file) throw Error(ErrorCode::io, fmt::format("{}: cannot be read", path.string()));
-    return text.str();
-}
-
-/// The first line of two texts that is not the same, for people.
-std::string first_difference(const std::string& stored, const std::string& wanted) {
-    std::istringstream a(stored), b(wanted);
-    for (std::string was, is;;) {
-        const bool more_a = static_cast<bool>(std::getline(a, was)), more_b = static_cast<bool>(std::getline(b, is));
-        if (!more_a && !more_b) return "";
-        if (!more_a || !more_b || was != is) return fmt::format("it was '{}', it is '{}'", more_a ? was : "", more_b ? is : "");
-    }
-}
-
 json optional_number(const std::optional<double>& value) { return value ? json(*value) : json(nullptr); }
 
 std::optional<double> optional_number(const json& value) { return value.is_null() ? std::nullopt : std::optional(value.get<double>()); }
 
 class FolderStore final : public CompareStore {
 public:
-    FolderStore(const std::string& folder, const std::string& parameters) : folder_(folder) {
-        make_folder(folder_);
-        const fs::path file = folder_ / "parameters.txt";
-        if (!fs::exists(file)) write_text(file.string(), parameters);
-        if (const std::string stored = text_of(file); stored != parameters)
-            throw Error(ErrorCode::invalid_argument,
-                        fmt::format("{} holds a sweep with other parameters: {}; give another folder or start over", folder,
-                                    first_difference(stored, parameters)));
-    }
+    FolderStore(const std::string& folder, const std::string& parameters) : folder_(folder, parameters) {}
 
     std::optional<NetworkRecord> load(Index depth, Index width, Index network) override {
         const std::string name = file_name(depth, width, network);
         if (!fs::exists(name + ".json")) return std::nullopt;
         try {
-            const json numbers = json::parse(text_of(name + ".json"));
+            const json numbers = json::parse(read_text(name + ".json"));
             NetworkRecord record;
             NetworkErrors& errors = record.errors;
             errors.depth = depth;
@@ -91,7 +65,6 @@ public:
     void save(const NetworkRecord& record) override {
         const NetworkErrors& errors = record.errors;
         const std::string name = file_name(errors.depth, errors.width, errors.network);
-        make_folder(fs::path(name).parent_path());
         std::vector<float> samples = record.train_sample;
         samples.insert(samples.end(), record.test_sample.begin(), record.test_sample.end());
         samples.insert(samples.end(), record.diagonal.begin(), record.diagonal.end());
@@ -114,16 +87,10 @@ public:
 
 private:
     [[nodiscard]] std::string file_name(Index depth, Index width, Index network) const {
-        return (folder_ / fmt::format("depth-{}-width-{}", depth, width) / fmt::format("network-{}", network)).string();
+        return folder_.record(fmt::format("depth-{}-width-{}/network-{}", depth, width, network));
     }
 
-    static void make_folder(const fs::path& folder) {
-        std::error_code failure;
-        fs::create_directories(folder, failure);
-        if (failure) throw Error(ErrorCode::io, fmt::format("{}: the folder cannot be made: {}", folder.string(), failure.message()));
-    }
-
-    fs::path folder_;
+    StateFolder folder_;
 };
 
 }  // namespace

@@ -86,8 +86,9 @@ double log10_scaled(double x, std::int64_t exponent) { return std::log10(x) + st
 
 class Study {
 public:
-    Study(const std::shared_ptr<Backend<double>>& backend, const Dataset& train, const Dataset* test, const DepthOptions& options)
-        : backend_(backend), train_(train), test_(test), options_(options) {
+    Study(const std::shared_ptr<Backend<double>>& backend, const Dataset& train, const Dataset* test, const DepthOptions& options,
+          const std::function<void(const DepthProgress&)>& progress, DepthStore* store)
+        : backend_(backend), train_(train), test_(test), options_(options), progress_(progress), store_(store) {
         const HostMatrix<double> none;
         const HostMatrix<double>& tests = test != nullptr ? test->x : none;
         check(options, train.x, tests);
@@ -97,14 +98,19 @@ public:
         if (train.has_targets()) targets_ = upload(backend, train.y);
     }
 
-    DepthResult run(const std::function<void(Index, Index)>& progress) {
-        const Index deepest = options_.depths.back();
-        const auto report = [&](Index at) {
-            if (progress) progress(std::min(at, deepest), deepest);
-        };
+    DepthResult run() {
+        trace_entries();
         for (const Index depth : options_.depths) {
-            source_->advance(depth, report);
-            add_point(depth);
+            std::optional<DepthRecord> record = store_ != nullptr ? store_->load(depth) : std::nullopt;
+            if (record) {
+                ++result_.found;
+            } else {
+                source_->advance(depth, [&](Index layer) { report(layer); });
+                record = measure_depth(depth);
+                if (store_ != nullptr) store_->save(*record);
+            }
+            result_.points.push_back(std::move(record->point));
+            result_.weights.push_back(std::move(record->weights));
             report(depth);
         }
         measure_weights();
@@ -118,28 +124,41 @@ private:
         return {Matrix<double>(backend_, n(), n()), Matrix<double>(backend_, tests(), tests() > 0 ? n() : 0)};
     }
 
-    void add_point(Index depth) {
-        DepthPoint point;
+    void report(Index layer) const {
+        const Index deepest = options_.depths.back();
+        if (progress_)
+            progress_(
+                {std::min(layer, deepest), deepest, static_cast<Index>(result_.points.size()), static_cast<Index>(options_.depths.size())});
+    }
+
+    /// Chooses the entries to follow, at depth 1: the same ones whatever depths are asked for.
+    void trace_entries() {
+        source_->advance(1, {});
+        KernelPair pair = new_pair();
+        (void)source_->below_one(pair);
+        result_.traced_train = quantile_columns(pair.train, true);
+        if (tests() > 0) result_.traced_test = quantile_columns(pair.cross, false);
+    }
+
+    DepthRecord measure_depth(Index depth) {
+        DepthRecord record;
+        DepthPoint& point = record.point;
         point.depth = depth;
         point.table_error = source_->error();
         KernelPair pair = new_pair();
         const std::int64_t exponent = source_->below_one(pair);
-        if (result_.points.empty()) {
-            result_.traced_train = quantile_columns(pair.train, true);
-            if (tests() > 0) result_.traced_test = quantile_columns(pair.cross, false);
-        }
         add_differences(point, pair.train, exponent);
         source_->value(pair);
         add_values(point, pair);
         point.still = source_->still() && (!source_->linear() || exponent < invisible_exponent);
         if (point.still && !result_.points.empty() && result_.points.back().still) {
-            repeat_closed_form(point);
+            repeat_closed_form(record);
         } else {
             const bool near_identity = std::max(std::fabs(point.offdiag_min), std::fabs(point.offdiag_max)) < near_identity_below;
             if (!near_identity) (void)source_->below_one(pair);
-            solve(point, std::move(pair), exponent, near_identity);
+            solve(record, std::move(pair), exponent, near_identity);
         }
-        result_.points.push_back(std::move(point));
+        return record;
     }
 
     void add_differences(DepthPoint& point, const Matrix<double>& e, std::int64_t exponent) const {
@@ -172,8 +191,8 @@ private:
         point.traced_cross = entries_of_first_row(pair.cross, result_.traced_test);
     }
 
-    void solve(DepthPoint& point, KernelPair pair, std::int64_t exponent, bool near_identity) {
-        HostMatrix<double> weights;
+    void solve(DepthRecord& record, KernelPair pair, std::int64_t exponent, bool near_identity) {
+        DepthPoint& point = record.point;
         try {
             const NormalizedSystem system = near_identity ? NormalizedSystem::near_identity(std::move(pair.train))
                                                           : NormalizedSystem::near_ones(std::move(pair.train), exponent);
@@ -187,7 +206,7 @@ private:
                 const Matrix<double> u = system.weights(pair.cross);
                 point.traced_weight = entries_of_first_row(u, result_.traced_test);
                 point.score = score(u);
-                weights = download(u);
+                record.weights = download(u);
             }
         } catch (const Error& e) {
             if (e.code() != ErrorCode::not_positive_definite) throw;
@@ -196,11 +215,11 @@ private:
             point.log10_spectrum.assign(options_.spectrum ? static_cast<std::size_t>(n()) : 0, nan);
             point.traced_weight.assign(result_.traced_test.size(), nan);
         }
-        result_.weights.push_back(std::move(weights));
     }
 
     /// The closed form of the level before, whose 1 - K differs by one factor.
-    void repeat_closed_form(DepthPoint& point) {
+    void repeat_closed_form(DepthRecord& record) const {
+        DepthPoint& point = record.point;
         const DepthPoint& before = result_.points.back();
         const double shrunk = point.log10_max_one_minus_k - before.log10_max_one_minus_k;
         point.log10_lambda_min = before.log10_lambda_min + shrunk;
@@ -212,7 +231,7 @@ private:
         point.traced_weight = before.traced_weight;
         point.log10_spectrum = before.log10_spectrum;
         for (std::size_t i = 0; i + 1 < point.log10_spectrum.size(); ++i) point.log10_spectrum[i] += shrunk;
-        result_.weights.push_back(result_.weights.back());
+        record.weights = result_.weights.back();
     }
 
     [[nodiscard]] std::optional<double> score(const Matrix<double>& u) const {
@@ -280,6 +299,8 @@ private:
     const Dataset& train_;
     const Dataset* test_;
     const DepthOptions& options_;
+    const std::function<void(const DepthProgress&)>& progress_;
+    DepthStore* store_;
     DepthResult result_;
     std::unique_ptr<DepthSource> source_;
     Matrix<double> targets_;
@@ -304,8 +325,8 @@ DepthMemory depth_memory(const DepthOptions& options, const HostMatrix<double>& 
 }
 
 DepthResult depth_limit(const std::shared_ptr<Backend<double>>& backend, const Dataset& train, const Dataset* test,
-                        const DepthOptions& options, const std::function<void(Index done, Index total)>& progress) {
-    return Study(backend, train, test, options).run(progress);
+                        const DepthOptions& options, const std::function<void(const DepthProgress&)>& progress, DepthStore* store) {
+    return Study(backend, train, test, options, progress, store).run();
 }
 
 }  // namespace ntk

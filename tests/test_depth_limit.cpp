@@ -2,7 +2,7 @@
 #include <ntkcuda/backend.hpp>
 #include <ntkcuda/depth_limit.hpp>
 
-#include "host/cli/depth_list.hpp"
+#include "support/devices.hpp"
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -89,35 +89,50 @@ TEST(AngleTable, GoesOnWhereOneMinusKUnderflows) {
     EXPECT_THROW(table.advance(10), Error);
 }
 
+TEST(AngleTable, StopsChangeNoBit) {
+    for (const auto& f : {family("relu", 1, 0.5, InfiniteKernel::ntk), family("erf", 0.5, 0.5, InfiniteKernel::nngp)}) {
+        AngleTable straight(f, 1, 0.1, 10), stopping(f, 1, 0.1, 10);
+        for (const Index depth : {3, 64, 65, 100, 127, 191, 200, 1000, 5000}) stopping.advance(depth);
+        straight.advance(5000);
+        const AngleLevel a = straight.level(), b = stopping.level();
+        EXPECT_TRUE(a.still);
+        EXPECT_EQ(a.exponent, b.exponent);
+        EXPECT_EQ(a.below_one, b.below_one);
+        EXPECT_EQ(a.value, b.value);
+        EXPECT_EQ(straight.limit().below_one, stopping.limit().below_one);
+    }
+}
+
 TEST(DepthLimit, EqualsFourHundredDigits) {
     const auto golden = json::parse(std::ifstream(NTKCUDA_GOLDEN_DIR "/depth_limit.json"));
     const Dataset train = dataset(golden.at("train")), test = dataset(golden.at("test"));
-    const auto backend = make_backend<double>("cpu");
-    for (const json& expected : golden.at("cases")) {
-        DepthOptions options;
-        options.family = family(expected.at("activation"), expected.at("weight_std"), expected.at("bias_std"),
-                                expected.at("kernel") == "ntk" ? InfiniteKernel::ntk : InfiniteKernel::nngp);
-        options.depths = {expected.at("depth").get<Index>()};
-        options.spectrum = true;
-        const DepthResult result = depth_limit(backend, train, &test, options);
-        SCOPED_TRACE(options.family.dual.name() + " " + expected.at("kernel").get<std::string>() + " depth " +
-                     std::to_string(options.depths[0]));
-        const DepthPoint& point = result.points.at(0);
-        EXPECT_TRUE(result.equal_norms);
-        EXPECT_NEAR(point.log10_max_one_minus_k, number(expected.at("log10_max_one_minus_k")), 2e-13);
-        EXPECT_NEAR(point.log10_lambda_min, number(expected.at("log10_lambda_min")), 1e-11);
-        EXPECT_NEAR(point.log_determinant, number(expected.at("log_determinant")), 1e-10);
-        const HostMatrix<double>& u = result.weights.at(0);
-        double largest = 0, error = 0;
-        for (Index t = 0; t < u.rows(); ++t)
-            for (Index i = 0; i < u.cols(); ++i) {
-                const double reference = number(expected.at("u")[static_cast<std::size_t>(t)][static_cast<std::size_t>(i)]);
-                largest = std::max(largest, std::fabs(reference));
-                error = std::max(error, std::fabs(u(t, i) - reference));
-            }
-        const bool ordered = expected.at("bias_std") != 0 && expected.at("weight_std") <= 1;
-        EXPECT_LT(error, (ordered ? 1e-12 : 1e-10) * largest);
-    }
+    for (const std::string& device : testing::device_ids())
+        for (const json& expected : golden.at("cases")) {
+            const auto backend = make_backend<double>(device);
+            DepthOptions options;
+            options.family = family(expected.at("activation"), expected.at("weight_std"), expected.at("bias_std"),
+                                    expected.at("kernel") == "ntk" ? InfiniteKernel::ntk : InfiniteKernel::nngp);
+            options.depths = {expected.at("depth").get<Index>()};
+            options.spectrum = true;
+            const DepthResult result = depth_limit(backend, train, &test, options);
+            SCOPED_TRACE(device + " " + options.family.dual.name() + " " + expected.at("kernel").get<std::string>() + " depth " +
+                         std::to_string(options.depths[0]));
+            const DepthPoint& point = result.points.at(0);
+            EXPECT_TRUE(result.equal_norms);
+            EXPECT_NEAR(point.log10_max_one_minus_k, number(expected.at("log10_max_one_minus_k")), 2e-13);
+            EXPECT_NEAR(point.log10_lambda_min, number(expected.at("log10_lambda_min")), 1e-11);
+            EXPECT_NEAR(point.log_determinant, number(expected.at("log_determinant")), 1e-10);
+            const HostMatrix<double>& u = result.weights.at(0);
+            double largest = 0, error = 0;
+            for (Index t = 0; t < u.rows(); ++t)
+                for (Index i = 0; i < u.cols(); ++i) {
+                    const double reference = number(expected.at("u")[static_cast<std::size_t>(t)][static_cast<std::size_t>(i)]);
+                    largest = std::max(largest, std::fabs(reference));
+                    error = std::max(error, std::fabs(u(t, i) - reference));
+                }
+            const bool ordered = expected.at("bias_std") != 0 && expected.at("weight_std") <= 1;
+            EXPECT_LT(error, (ordered ? 1e-12 : 1e-10) * largest);
+        }
 }
 
 TEST(DepthLimit, TellsTheLimitOfTheWeights) {
@@ -182,16 +197,6 @@ TEST(DepthLimit, OppositePointsAreSingularOnlyForAnOddNetwork) {
     const DepthResult odd = depth_limit(backend, train, nullptr, options);
     EXPECT_FALSE(odd.points[1].closed_form_note.empty());
     EXPECT_NEAR(odd.points[1].offdiag_min, -1, 1e-15);
-}
-
-TEST(DepthList, ReadsEveryForm) {
-    using cli::parse_depths;
-    EXPECT_EQ(parse_depths("1,2,5"), (std::vector<Index>{1, 2, 5}));
-    EXPECT_EQ(parse_depths("1,2,5,..,200"), (std::vector<Index>{1, 2, 5, 10, 20, 50, 100, 200}));
-    EXPECT_EQ(parse_depths("1:1e3:log:1"), (std::vector<Index>{1, 10, 100, 1000}));
-    EXPECT_EQ(parse_depths("1:1e6:log").size(), 31u);
-    for (const char* wrong : {"", "0", "1.5", "a", "..,5", "5,..", "1:10", "10:1:log", "1:10:lin"})
-        EXPECT_THROW((void)parse_depths(wrong), Error) << wrong;
 }
 
 }  // namespace

@@ -14,6 +14,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 
 namespace ntk::cli {
 namespace {
@@ -26,6 +27,7 @@ struct Arguments {
     DataArguments data;
     std::string kernel = "ntk", activation = "relu", biases, depths = "1:1e6:log", spectrum = "auto";
     double weight_std = std::numbers::sqrt2, bias_std = 0;
+    bool force = false;
 };
 
 Error bad(const std::string& message) { return {ErrorCode::invalid_argument, message}; }
@@ -266,6 +268,28 @@ PredictedCurve predicted_curve(const DepthResult& result, const LimitPrediction&
     return curve;
 }
 
+/// Shows how far the study is. Layers and solves cost very different times, so each is timed by itself; before the first depth is solved
+/// the estimate knows layers only.
+class StudyProgress {
+public:
+    explicit StudyProgress(const Run& run) : progress_(run, "depths solved:") {}
+    void operator()(const DepthProgress& at) {
+        const double now = progress_.elapsed();
+        (at.solved > last_.solved ? solving_ : layering_) += now - then_;
+        then_ = now;
+        last_ = at;
+        const auto rest = [](double seconds, Index done, Index all) {
+            return done > 0 ? seconds / static_cast<double>(done) * static_cast<double>(all - done) : 0;
+        };
+        progress_(at.solved, at.depths, rest(layering_, at.layer, at.layers) + rest(solving_, at.solved, at.depths));
+    }
+
+private:
+    Progress progress_;
+    DepthProgress last_;
+    double then_ = 0, layering_ = 0, solving_ = 0;
+};
+
 void compute(const Arguments& a, Run& run) {
     DepthOptions options;
     options.family = parse_family(a);
@@ -288,11 +312,17 @@ void compute(const Arguments& a, Run& run) {
     const auto backend = run.backend<double>();
     const DepthMemory memory = depth_memory(options, samples.train.x, tests);
     run.require_memory(fmt::format("depth on {} + {} samples", n, tests), memory.device);
+    run.say(
+        fmt::format("memory    about {} on the device, {} for u on the host", readable_bytes(memory.device), readable_bytes(memory.host)));
     Report report(run, a.run.out);
-    const DepthResult result = run.timed("depth", true, [&] {
-        Progress progress(run, "layers");
-        return depth_limit(backend, samples.train, &*samples.test, options, [&](Index done, Index total) { progress(done, total); });
-    });
+    const std::string state = report.path("state");
+    if (a.force) std::filesystem::remove_all(state);
+    const auto store = open_depth_store(state, depth_parameters(*backend, samples.train, &*samples.test, options));
+    const DepthResult result = run.timed(
+        "depth", true, [&] { return depth_limit(backend, samples.train, &*samples.test, options, StudyProgress(run), store.get()); });
+    if (result.found > 0)
+        run.say(fmt::format("resumed   {} of {} depths were there already{}", result.found, result.points.size(),
+                            result.found == std::ssize(result.points) ? ": the study was finished" : ""));
     warn_about(result, run);
     const bool classification = samples.train.classification();
     report.add_table("Predicted before the run, and measured", regime_table(regime, prediction, result, n));
@@ -337,6 +367,7 @@ void add_depth_command(CLI::App& program) {
                      fmt::format("all eigenvalues, the extreme ones, or auto: all up to {} samples", spectrum_up_to))
         ->capture_default_str()
         ->group(group);
+    command->add_flag("--force", a->force, "start over in an --out that holds another study")->group(group);
     add_run_options(*command, a->run);
     command->footer(
         "Examples:\n  ntkcuda depth --data digits --w-std 1 --b-std 0.5 --depths 1:1e6:log --out ordered\n"

@@ -117,14 +117,16 @@ Progress::~Progress() {
 }
 
 void Progress::operator()(Index done, Index total) {
-    using namespace std::chrono;
     if (first_done_ < 0) first_done_ = done - 1;
+    (*this)(done, total, elapsed() / static_cast<double>(std::max<Index>(1, done - first_done_)) * static_cast<double>(total - done));
+}
+
+void Progress::operator()(Index done, Index total, double left) {
+    using namespace std::chrono;
     const auto now = steady_clock::now();
     const double wait = terminal_ ? 0.2 : 10.0;
-    if (quiet_ || duration<double>(now - start_).count() < 2 || (duration<double>(now - last_).count() < wait && done < total)) return;
+    if (quiet_ || elapsed() < 2 || (duration<double>(now - last_).count() < wait && done < total)) return;
     last_ = now;
-    const double elapsed = duration<double>(now - start_).count();
-    const double left = elapsed / static_cast<double>(std::max<Index>(1, done - first_done_)) * static_cast<double>(total - done);
     const std::string line = fmt::format("{} {}/{}, about {:.0f} s left", what_, done, total, left);
     if (terminal_) {
         constexpr Index length = 30;

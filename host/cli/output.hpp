@@ -31,6 +31,9 @@ public:
     Progress(const Run& run, std::string what);
     ~Progress();
     void operator()(Index done, Index total);
+    /// With an estimate of one's own of the seconds that are left.
+    void operator()(Index done, Index total, double left);
+    [[nodiscard]] double elapsed() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
 
 private:
     std::string what_;

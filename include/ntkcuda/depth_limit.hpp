@@ -12,6 +12,7 @@
 #include <ntkcuda/sphere_recursion.hpp>
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -66,12 +67,43 @@ struct DepthResult {
     /// What u_dist_limit is measured against: as asked for, or `deepest` where the linear regime begins too deep for the kriging limit.
     WeightLimit weight_limit = WeightLimit::deepest;
     std::optional<double> limit_score;  ///< DepthPoint::score of the limit
+    Index found = 0;                    ///< points that were in the store
     bool equal_norms = false;           ///< whether the angle table served
     Index table_nodes = 0;
     /// Columns of entries followed for figures: of the first training sample (traced_kernel) and of the first test sample (the others),
     /// from the nearest to the farthest.
     std::vector<Index> traced_train, traced_test;
     std::vector<double> traced_limit;  ///< the limit of DepthPoint::traced_weight
+};
+
+/// What one depth gives: the state of a study is one of these for each depth, so it may stop and go on anywhere with the same bits in the
+/// end, and depths may be added (they may change the last digits of u at deeper levels where nothing moves any more, since these repeat a
+/// level before them). Of `point`, the distances of u are not kept: they need the limit.
+struct DepthRecord {
+    DepthPoint point;
+    HostMatrix<double> weights;
+};
+
+/// Where depth_limit() leaves what it has done and finds what it did before.
+class DepthStore {
+public:
+    virtual ~DepthStore() = default;
+    [[nodiscard]] virtual std::optional<DepthRecord> load(Index depth) = 0;
+    virtual void save(const DepthRecord& record) = 0;
+};
+
+/// A store in a folder: two files a depth. `parameters` (depth_parameters()) is kept beside them; a folder that holds other parameters
+/// throws Error(invalid_argument) naming the first that differs, a damaged one Error(io).
+[[nodiscard]] std::unique_ptr<DepthStore> open_depth_store(const std::string& folder, const std::string& parameters);
+
+/// Everything that a record depends on except its depth, one "name = value" a line.
+[[nodiscard]] std::string depth_parameters(const Backend<double>& backend, const Dataset& train, const Dataset* test,
+                                           const DepthOptions& options);
+
+/// How far a study is: layers of the recursion, and depths whose kernel has been measured and solved.
+struct DepthProgress {
+    Index layer = 0, layers = 0;
+    Index solved = 0, depths = 0;
 };
 
 /// Bytes on the device that depth_limit() holds at once, and on the host for u at all depths.
@@ -83,10 +115,11 @@ struct DepthMemory {
 [[nodiscard]] bool angle_alone(const KernelFamily& family, const HostMatrix<double>& train, const HostMatrix<double>& test);
 
 /// Runs the study on data that are normalised already. Without a test set (null) there are no weights, without targets no scores.
-/// `progress(done, total)` counts layers.
+/// `progress` is called now and then. With a store, depths found there are not computed again, and every new one is saved at once.
 /// Throws Error(not_positive_definite) naming two training samples that are equal (K is singular at every depth), Error(invalid_argument)
 /// for depths out of order, a zero sample where sigma_b = 0, and a dual given by Hermite coefficients on samples of unequal norms.
 [[nodiscard]] DepthResult depth_limit(const std::shared_ptr<Backend<double>>& backend, const Dataset& train, const Dataset* test,
-                                      const DepthOptions& options, const std::function<void(Index done, Index total)>& progress = {});
+                                      const DepthOptions& options, const std::function<void(const DepthProgress&)>& progress = {},
+                                      DepthStore* store = nullptr);
 
 }  // namespace ntk
