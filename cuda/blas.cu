@@ -9,12 +9,14 @@ struct Blas;
 template <>
 struct Blas<float> {
     static constexpr auto gemm = cublasSgemm_64;
+    static constexpr auto stacked_gemm = cublasSgemmStridedBatched_64;
     static constexpr auto syrk = cublasSsyrk_64;
     static constexpr auto trsm = cublasStrsm_64;
 };
 template <>
 struct Blas<double> {
     static constexpr auto gemm = cublasDgemm_64;
+    static constexpr auto stacked_gemm = cublasDgemmStridedBatched_64;
     static constexpr auto syrk = cublasDsyrk_64;
     static constexpr auto trsm = cublasDtrsm_64;
 };
@@ -30,6 +32,15 @@ void gemm(Context& context, Transpose ta, Transpose tb, Real alpha, ConstMatrixV
     check(Blas<Real>::gemm(context.blas(), operation(tb), operation(ta), c.cols(), c.rows(), inner, &alpha, b.data(), b.stride(), a.data(),
                            a.stride(), &beta, c.data(), c.stride()),
           "cublas gemm");
+}
+
+template <class Real>
+void gemm(Context& context, Transpose ta, Transpose tb, Real alpha, std::type_identity_t<Stack<const Real>> a,
+          std::type_identity_t<Stack<const Real>> b, Real beta, Stack<Real> c) {
+    const Index inner = ta == Transpose::yes ? a.rows : a.cols;
+    check(Blas<Real>::stacked_gemm(context.blas(), operation(tb), operation(ta), c.cols, c.rows, inner, &alpha, b.data, b.stride, b.step,
+                                   a.data, a.stride, a.step, &beta, c.data, c.stride, c.step, c.count),
+          "cublas gemm of a stack");
 }
 
 template <class Real>
@@ -58,6 +69,7 @@ void solve_lower_rows(Context& context, ConstMatrixView<Real> factor, MatrixView
 
 #define NTKCUDA_INSTANTIATE(Real)                                                                                                   \
     template void gemm(Context&, Transpose, Transpose, Real, ConstMatrixView<Real>, ConstMatrixView<Real>, Real, MatrixView<Real>); \
+    template void gemm(Context&, Transpose, Transpose, Real, Stack<const Real>, Stack<const Real>, Real, Stack<Real>);              \
     template void syrk_lower(Context&, Real, ConstMatrixView<Real>, Real, MatrixView<Real>);                                        \
     template void solve_lower(Context&, Transpose, ConstMatrixView<Real>, MatrixView<Real>);                                        \
     template void solve_lower_rows(Context&, ConstMatrixView<Real>, MatrixView<Real>);

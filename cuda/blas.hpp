@@ -3,6 +3,7 @@
 // Row-major level-3 BLAS on cuBLAS. A row-major matrix is a column-major one transposed; only blas.cu and solver.cu know.
 
 #include "context.hpp"
+#include "stack.hpp"
 
 #include <ntkcuda/backend.hpp>
 
@@ -12,6 +13,11 @@ namespace ntk::cuda {
 template <class Real>
 void gemm(Context& context, Transpose ta, Transpose tb, Real alpha, ConstMatrixView<Real> a, ConstMatrixView<Real> b, Real beta,
           MatrixView<Real> c);
+
+/// The same for each network of a stack; which kernel of cuBLAS does it may depend on their number.
+template <class Real>
+void gemm(Context& context, Transpose ta, Transpose tb, Real alpha, std::type_identity_t<Stack<const Real>> a,
+          std::type_identity_t<Stack<const Real>> b, Real beta, Stack<Real> c);
 
 /// The lower triangle of c = alpha a a^T + beta c; a must have columns.
 template <class Real>

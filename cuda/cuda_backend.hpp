@@ -12,9 +12,10 @@ namespace ntk::cuda {
 
 /// Sizes that do not change results beyond rounding; tests make them small.
 struct Tiling {
-    Index gram = 4096;        ///< rows and columns of the tiles of a kernel matrix
-    Index limit = 2048;       ///< the same for the infinite-width recursion
-    Index limit_layers = 64;  ///< layers of it in one pass over a tile; deeper recursions store the pairs in between
+    Index gram = 4096;                     ///< rows and columns of the tiles of a kernel matrix
+    Index limit = 2048;                    ///< the same for the infinite-width recursion
+    Index limit_layers = 64;               ///< layers of it in one pass over a tile; deeper recursions store the pairs in between
+    Index sampler_bytes = Index{1} << 31;  ///< for a batch of networks of a kernel sampler
 };
 
 template <class Real>

@@ -1,16 +1,17 @@
-// Kernels of many random networks.
+// Which sampler draws the kernels of an architecture.
 
+#include "batched_sampler.hpp"
 #include "cuda_backend.hpp"
-
-#include "host/kernel_sampler.hpp"
 
 namespace ntk::cuda {
 
 template <class Real>
 std::unique_ptr<KernelSampler<Real>> CudaSampler<Real>::kernel_sampler(const KernelSamplerOptions& options, ConstMatrixView<Real> x) {
+    // Some networks for each multiprocessor.
+    const BatchLimits limits{this->tiling().sampler_bytes, 8 * this->info().threads};
     if (options.sampler == Sampler::conditional)
-        throw Error(ErrorCode::invalid_argument, "the conditional sampler runs on the CPU alone: use --device cpu, or the weights sampler");
-    return make_layerwise_sampler<Real>(this->shared_from_this(), options, x);
+        return make_batched_sampler<double, Real>(this->context(), this->shared_from_this(), options, x, limits);
+    return make_batched_sampler<Real, Real>(this->context(), this->shared_from_this(), options, x, limits);
 }
 
 template class CudaSampler<float>;

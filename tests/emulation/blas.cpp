@@ -64,6 +64,23 @@ cublasStatus_t gemm(Gemm compute, cublasHandle_t h, cublasOperation_t ta, cublas
                  [=] { compute(CblasColMajor, transposed(ta), transposed(tb), m, n, k, alpha, a, lda, b, ldb, beta, c, ldc); });
 }
 
+template <class Real, class Gemm>
+cublasStatus_t stacked_gemm(Gemm compute, cublasHandle_t h, cublasOperation_t ta, cublasOperation_t tb, std::int64_t m, std::int64_t n,
+                            std::int64_t k, Real alpha, const Real* a, std::int64_t lda, long long a_step, const Real* b, std::int64_t ldb,
+                            long long b_step, Real beta, Real* c, std::int64_t ldc, long long c_step, std::int64_t count) {
+    std::vector<Operand> operands;
+    for (std::int64_t i = 0; i < count; ++i) {
+        operands.push_back(operand(ta, a + i * a_step, m, k, lda));
+        operands.push_back(operand(tb, b + i * b_step, k, n, ldb));
+        operands.push_back(output(c + i * c_step, m, n, ldc));
+    }
+    return queue("cublas gemm of a stack", h, std::move(operands), [=] {
+        for (std::int64_t i = 0; i < count; ++i)
+            compute(CblasColMajor, transposed(ta), transposed(tb), m, n, k, alpha, a + i * a_step, lda, b + i * b_step, ldb, beta,
+                    c + i * c_step, ldc);
+    });
+}
+
 template <class Real, class Syrk>
 cublasStatus_t syrk(Syrk compute, cublasHandle_t h, cublasFillMode_t fill, cublasOperation_t t, std::int64_t n, std::int64_t k, Real alpha,
                     const Real* a, std::int64_t lda, Real beta, Real* c, std::int64_t ldc) {
@@ -123,6 +140,17 @@ cublasStatus_t cublasDgemm_v2_64(cublasHandle_t h, cublasOperation_t ta, cublasO
                                  const double* alpha, const double* a, int64_t lda, const double* b, int64_t ldb, const double* beta,
                                  double* c, int64_t ldc) {
     return gemm(cblas_dgemm, h, ta, tb, m, n, k, *alpha, a, lda, b, ldb, *beta, c, ldc);
+}
+cublasStatus_t cublasSgemmStridedBatched_64(cublasHandle_t h, cublasOperation_t ta, cublasOperation_t tb, int64_t m, int64_t n, int64_t k,
+                                            const float* alpha, const float* a, int64_t lda, long long a_step, const float* b, int64_t ldb,
+                                            long long b_step, const float* beta, float* c, int64_t ldc, long long c_step, int64_t count) {
+    return stacked_gemm(cblas_sgemm, h, ta, tb, m, n, k, *alpha, a, lda, a_step, b, ldb, b_step, *beta, c, ldc, c_step, count);
+}
+cublasStatus_t cublasDgemmStridedBatched_64(cublasHandle_t h, cublasOperation_t ta, cublasOperation_t tb, int64_t m, int64_t n, int64_t k,
+                                            const double* alpha, const double* a, int64_t lda, long long a_step, const double* b,
+                                            int64_t ldb, long long b_step, const double* beta, double* c, int64_t ldc, long long c_step,
+                                            int64_t count) {
+    return stacked_gemm(cblas_dgemm, h, ta, tb, m, n, k, *alpha, a, lda, a_step, b, ldb, b_step, *beta, c, ldc, c_step, count);
 }
 cublasStatus_t cublasSsyrk_v2_64(cublasHandle_t h, cublasFillMode_t fill, cublasOperation_t t, int64_t n, int64_t k, const float* alpha,
                                  const float* a, int64_t lda, const float* beta, float* c, int64_t ldc) {

@@ -5,6 +5,7 @@
 #include <ntkcuda/closed_form.hpp>
 #include <ntkcuda/gram.hpp>
 #include <ntkcuda/infinite_width.hpp>
+#include <ntkcuda/kernel_sampler.hpp>
 #include <ntkcuda/network.hpp>
 
 #include <gtest/gtest.h>
@@ -168,6 +169,23 @@ std::vector<Operation> limit_operations() {
     };
 }
 
+Operation sampling(const std::string& name, Sampler sampler) {
+    return {name, [sampler](const Device& device) {
+                KernelSamplerOptions options;
+                options.architecture.inputs = 3;
+                options.architecture.hidden = {2, 5, 4};
+                options.architecture.biases = Biases::trained;
+                options.architecture.bias_std = 0.5;
+                options.sampler = sampler;
+                const auto drawn = device->kernel_sampler(options, upload(device, numbers(2, 3, 5)).view());
+                Matrix<double> out(device, 2, drawn->layout().columns());
+                drawn->sample(4, out.view());
+                return values(out);
+            }};
+}
+
+std::vector<Operation> samplers() { return {sampling("weights", Sampler::weights), sampling("conditional", Sampler::conditional)}; }
+
 /// Whole runs over the public interface.
 std::vector<Operation> runs() {
     Architecture architecture;
@@ -239,7 +257,9 @@ std::vector<Operation> solver_operations() {
     };
 }
 
-Device new_device() { return std::make_shared<cuda::CudaBackend<double>>(0, cuda::Tiling{.gram = 4, .limit = 8, .limit_layers = 2}); }
+Device new_device() {
+    return std::make_shared<cuda::CudaBackend<double>>(0, cuda::Tiling{.gram = 4, .limit = 8, .limit_layers = 2, .sampler_bytes = 4096});
+}
 
 /// The result with the k-th call failing; nothing if an Error came out.
 std::optional<Result> run_failing(const std::function<Result()>& work, long k, bool& reached) {
@@ -302,6 +322,7 @@ std::string name_of(const ::testing::TestParamInfo<Operation>& info) {
 }
 INSTANTIATE_TEST_SUITE_P(Arithmetic, Failures, ::testing::ValuesIn(arithmetic_operations()), name_of);
 INSTANTIATE_TEST_SUITE_P(Network, Failures, ::testing::ValuesIn(network_operations()), name_of);
+INSTANTIATE_TEST_SUITE_P(Samplers, Failures, ::testing::ValuesIn(samplers()), name_of);
 INSTANTIATE_TEST_SUITE_P(Runs, Failures, ::testing::ValuesIn(runs()), name_of);
 INSTANTIATE_TEST_SUITE_P(Limit, Failures, ::testing::ValuesIn(limit_operations()), name_of);
 INSTANTIATE_TEST_SUITE_P(Solver, Failures, ::testing::ValuesIn(solver_operations()), name_of);

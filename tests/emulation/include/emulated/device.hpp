@@ -55,7 +55,8 @@ void check_argument(const T& argument) {
         if (argument && !on_device(argument, 1)) fault("a kernel argument points to no device memory", argument);
     } else if constexpr (requires { argument.data[0], argument.rows, argument.cols, argument.stride; }) {
         if (argument.rows == 0 || argument.cols == 0) return;
-        const std::size_t count = (argument.rows - 1) * argument.stride + argument.cols;
+        std::size_t count = (argument.rows - 1) * argument.stride + argument.cols;
+        if constexpr (requires { argument.count, argument.step; }) count += (argument.count - 1) * argument.step;
         if (!on_device(argument.data, count * sizeof argument.data[0]))
             fault("a matrix argument reaches outside its device memory", argument.data);
     }
