@@ -63,16 +63,18 @@ KernelLayout kernel_layout(const KernelSamplerOptions& options, Index samples) {
     return layout;
 }
 
+KernelLayout checked_layout(const KernelSamplerOptions& options, Index samples, Index features) {
+    options.architecture.validate();
+    if (samples < 1) throw Error(ErrorCode::shape_mismatch, "a kernel sampler needs at least one sample, and there are none");
+    if (features != options.architecture.inputs)
+        throw Error(ErrorCode::shape_mismatch,
+                    fmt::format("the samples have {} features: the network takes {}", features, options.architecture.inputs));
+    return kernel_layout(options, samples);
+}
+
 template <class Real>
 CheckedSampler<Real>::CheckedSampler(std::shared_ptr<Backend<Real>> backend, const KernelSamplerOptions& options, ConstMatrixView<Real> x)
-    : options_(options) {
-    options.architecture.validate();
-    if (x.rows() < 1) throw Error(ErrorCode::shape_mismatch, "a kernel sampler needs at least one sample, and there are none");
-    if (x.cols() != options.architecture.inputs)
-        throw Error(ErrorCode::shape_mismatch,
-                    fmt::format("the samples have {} features: the network takes {}", x.cols(), options.architecture.inputs));
-    layout_ = kernel_layout(options, x.rows());
-    inputs_ = Matrix<Real>(std::move(backend), x.rows(), x.cols());
+    : options_(options), layout_(checked_layout(options, x.rows(), x.cols())), inputs_(std::move(backend), x.rows(), x.cols()) {
     inputs_.backend()->copy(x, inputs_.view());
 }
 

@@ -7,6 +7,9 @@
 
 namespace ntk {
 
+/// kernel_layout() of options and inputs that fit. Throws as Backend::kernel_sampler.
+[[nodiscard]] KernelLayout checked_layout(const KernelSamplerOptions& options, Index samples, Index features);
+
 /// Keeps the backend, the options and a copy of the inputs; checks what is the same for every sampler.
 template <class Real>
 class CheckedSampler : public KernelSampler<Real> {

@@ -2,10 +2,18 @@
 #include "support/samples.hpp"
 #include "support/tolerance.hpp"
 
+#include "host/backend/sampler_lanes.hpp"
+
 #include <ntkcuda/backend.hpp>
+#include <ntkcuda/exact_moments.hpp>
+#include <ntkcuda/formulas/activation.hpp>
 #include <ntkcuda/kernel_sampler.hpp>
 
 #include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
 
 namespace ntk {
 namespace {
@@ -64,6 +72,12 @@ std::vector<Case> cases() {
     return list;
 }
 
+/// Those that a device has.
+std::vector<Sampler> samplers_of(const std::string& device) {
+    if (device == "cpu") return {Sampler::weights, Sampler::conditional};
+    return {Sampler::weights};
+}
+
 class KernelSamplers : public ::testing::TestWithParam<std::string> {};
 
 /// Each row is the two kernels of draw_network, by gram.hpp.
@@ -106,23 +120,350 @@ void check_weights(const std::shared_ptr<Backend<Real>>& backend) {
 TEST_P(KernelSamplers, WeightsGiveTheKernelsOfDrawnNetworksFloat64) { check_weights<double>(make_backend<double>(GetParam())); }
 TEST_P(KernelSamplers, WeightsGiveTheKernelsOfDrawnNetworksFloat32) { check_weights<float>(make_backend<float>(GetParam())); }
 
-/// Which networks are asked for together changes no bit.
+/// Which networks are asked for together, and the threads, change no bit.
 template <class Real>
 void check_splits(const std::string& device) {
     const HostMatrix<double> x = random_matrix(4, 3);
-    for (const Block block : {Block::full, Block::diag}) {
-        const KernelSamplerOptions options{architecture(3, {7, 17, 5}, 3), Sampler::weights, 5, block, true};
-        const auto backend = make_backend<Real>(device, 1), other = make_backend<Real>(device, 2);
-        const HostMatrix<Real> all = sampled(backend, options, x, 0, 50);
-        for (const auto& [first, count] : {std::pair<std::uint32_t, Index>{0, 50}, {0, 1}, {13, 1}, {7, 16}, {33, 17}}) {
-            const HostMatrix<Real> part = sampled(other, options, x, first, count);
-            for (Index r = 0; r < count; ++r)
-                for (Index e = 0; e < all.cols(); ++e) ASSERT_EQ(part(r, e), all(first + r, e)) << first << " + " << r << ", " << e;
+    for (const Sampler sampler : samplers_of(device))
+        for (const Block block : {Block::full, Block::diag}) {
+            const KernelSamplerOptions options{architecture(3, {7, 17, 5}, 3), sampler, 5, block, true};
+            const auto backend = make_backend<Real>(device, 1), other = make_backend<Real>(device, 2);
+            const HostMatrix<Real> all = sampled(backend, options, x, 0, 50);
+            for (const auto& [first, count] : {std::pair<std::uint32_t, Index>{0, 50}, {0, 1}, {13, 1}, {7, 16}, {33, 17}}) {
+                const HostMatrix<Real> part = sampled(other, options, x, first, count);
+                for (Index r = 0; r < count; ++r)
+                    for (Index e = 0; e < all.cols(); ++e) ASSERT_EQ(part(r, e), all(first + r, e)) << first << " + " << r << ", " << e;
+            }
         }
-    }
 }
 TEST_P(KernelSamplers, RowsDependOnTheirNetworkAloneFloat64) { check_splits<double>(GetParam()); }
 TEST_P(KernelSamplers, RowsDependOnTheirNetworkAloneFloat32) { check_splits<float>(GetParam()); }
+
+/// The conditional sampler by its definition in kernel_sampler.hpp, plain loops.
+class ConditionalPath {
+public:
+    ConditionalPath(const KernelSamplerOptions& options, const HostMatrix<double>& x, std::uint32_t network)
+        : options_(options), a_(options.architecture), network_(network), n_(x.rows()) {
+        activations_.push_back(x);
+        for (Index l = 1; l < a_.depth(); ++l) forward(l);
+    }
+
+    /// The full kernel (n O x n O) and, with it, the NNGP.
+    HostMatrix<double> tangent() {
+        const Index outputs = a_.outputs, rows = n_ * outputs;
+        HostMatrix<double> theta(rows, rows), delta;
+        for (Index l = a_.depth(); l >= 1; --l) {
+            const HostMatrix<double> k = gram(activations_[static_cast<std::size_t>(l - 1)], 0);
+            const HostMatrix<double> d = l == a_.depth() ? HostMatrix<double>() : gram(delta, 0);
+            for (Index i = 0; i < rows; ++i)
+                for (Index j = 0; j < rows; ++j) {
+                    const double factor = a_.weight_gradient_variance(l) * k(i / outputs, j / outputs) + a_.bias_gradient_variance();
+                    theta(i, j) += factor * (l == a_.depth() ? (i % outputs == j % outputs ? 1 : 0) : d(i, j));
+                }
+            if (l > 1) delta = backward(l, delta);
+        }
+        return theta;
+    }
+    HostMatrix<double> nngp() {
+        HostMatrix<double> k = gram(activations_.back(), 0);
+        for (Index e = 0; e < k.size(); ++e) k.data()[e] = scale(a_.depth()) * scale(a_.depth()) * k.data()[e] + a_.bias_std * a_.bias_std;
+        return k;
+    }
+
+private:
+    struct Factors {
+        HostMatrix<double> c, q;
+    };
+
+    [[nodiscard]] double scale(Index l) const { return a_.weight_std / std::sqrt(static_cast<double>(a_.width(l - 1))); }
+    [[nodiscard]] bool direct(Index l) const { return l == a_.depth() || a_.width(l - 1) <= n_; }
+    [[nodiscard]] HostMatrix<double> normals(std::uint32_t stream, Index rows, Index cols) const {
+        return host_normals({options_.seed, network_, stream}, rows, cols);
+    }
+    static HostMatrix<double> gram(const HostMatrix<double>& x, double shift) {
+        HostMatrix<double> k(x.rows(), x.rows());
+        for (Index i = 0; i < x.rows(); ++i)
+            for (Index j = 0; j < x.rows(); ++j) {
+                k(i, j) = shift;
+                for (Index u = 0; u < x.cols(); ++u) k(i, j) += x(i, u) * x(j, u);
+            }
+        return k;
+    }
+    /// x = C Q with the columns of the bias.
+    static Factors factorise(const HostMatrix<double>& x) {
+        const HostMatrix<double> k = gram(x, 0);
+        Factors f{HostMatrix<double>(x.rows(), x.rows()), HostMatrix<double>(x.rows(), x.cols())};
+        for (Index i = 0; i < x.rows(); ++i) {
+            double pivot = k(i, i);
+            for (Index j = 0; j < i; ++j) {
+                double rest = k(i, j);
+                for (Index m = 0; m < j; ++m) rest -= f.c(i, m) * f.c(j, m);
+                f.c(i, j) = f.c(j, j) == 0 ? 0 : rest / f.c(j, j);
+                pivot -= f.c(i, j) * f.c(i, j);
+            }
+            if (pivot <= conditional_pivot_tolerance * static_cast<double>(x.rows()) * k(i, i)) continue;
+            f.c(i, i) = std::sqrt(pivot);
+            for (Index u = 0; u < x.cols(); ++u) {
+                double rest = x(i, u);
+                for (Index j = 0; j < i; ++j) rest -= f.c(i, j) * f.q(j, u);
+                f.q(i, u) = rest / f.c(i, i);
+            }
+        }
+        return f;
+    }
+    /// A with its column of the bias.
+    [[nodiscard]] HostMatrix<double> with_bias(Index l) const {
+        const HostMatrix<double>& a = activations_[static_cast<std::size_t>(l - 1)];
+        HostMatrix<double> wide(n_, a.cols() + 1);
+        for (Index i = 0; i < n_; ++i) {
+            std::copy_n(a.data() + i * a.cols(), a.cols(), wide.data() + i * wide.cols());
+            wide(i, a.cols()) = a_.bias_std / scale(l);
+        }
+        return wide;
+    }
+
+    void forward(Index l) {
+        const HostMatrix<double>& a = activations_[static_cast<std::size_t>(l - 1)];
+        const Index in = a.cols(), out = a_.width(l);
+        HostMatrix<double> z(n_, out), post(n_, out);
+        const HostMatrix<double> w = direct(l) ? normals(weight_stream(l), out, in) : normals(forward_stream(l), n_, out);
+        const HostMatrix<double> bias = normals(bias_stream(l), 1, out);
+        const HostMatrix<double> c = direct(l) ? HostMatrix<double>() : factorise(with_bias(l)).c;
+        for (Index i = 0; i < n_; ++i)
+            for (Index u = 0; u < out; ++u) {
+                for (Index k = 0; k < (direct(l) ? in : n_); ++k) z(i, u) += scale(l) * (direct(l) ? a(i, k) * w(u, k) : c(i, k) * w(k, u));
+                if (direct(l)) z(i, u) += a_.bias_std * bias(0, u);
+                post(i, u) = formulas::activation(a_.activation.kind, a_.activation.slope, z(i, u));
+            }
+        pre_.push_back(z);
+        activations_.push_back(post);
+        drawn_.push_back(w);
+    }
+
+    /// delta^{l-1} from delta^l.
+    HostMatrix<double> backward(Index l, const HostMatrix<double>& delta) {
+        const Index outputs = a_.outputs, rows = n_ * outputs, in = a_.width(l - 1), out = a_.width(l);
+        HostMatrix<double> next(rows, in);
+        if (l == a_.depth()) {
+            const HostMatrix<double> w = normals(weight_stream(l), outputs, in);
+            for (Index r = 0; r < rows; ++r)
+                for (Index u = 0; u < in; ++u) next(r, u) = scale(l) * w(r % outputs, u);
+        } else if (direct(l)) {
+            for (Index r = 0; r < rows; ++r)
+                for (Index u = 0; u < in; ++u)
+                    for (Index v = 0; v < out; ++v) next(r, u) += scale(l) * delta(r, v) * drawn_[static_cast<std::size_t>(l - 1)](v, u);
+        } else {
+            const Factors a = factorise(with_bias(l));
+            const HostMatrix<double> d = factorise(delta).c, g = drawn_[static_cast<std::size_t>(l - 1)];
+            const HostMatrix<double> m = normals(backward_stream(l), rows, in), bias = normals(backward_bias_stream(l), 1, rows);
+            HostMatrix<double> noise(rows, in + 1), inside(rows, n_);  // D M; delta G^T - D M Q^T
+            for (Index r = 0; r < rows; ++r) {
+                for (Index u = 0; u <= in; ++u)
+                    for (Index k = 0; k <= r; ++k) noise(r, u) += d(r, k) * (u < in ? m(k, u) : bias(0, k));
+                for (Index i = 0; i < n_; ++i) {
+                    for (Index v = 0; v < out; ++v) inside(r, i) += delta(r, v) * g(i, v);
+                    for (Index u = 0; u <= in; ++u) inside(r, i) -= noise(r, u) * a.q(i, u);
+                }
+                for (Index u = 0; u < in; ++u) {
+                    next(r, u) = scale(l) * noise(r, u);
+                    for (Index i = 0; i < n_; ++i) next(r, u) += scale(l) * inside(r, i) * a.q(i, u);
+                }
+            }
+        }
+        const HostMatrix<double>& z = pre_[static_cast<std::size_t>(l - 2)];
+        for (Index r = 0; r < rows; ++r)
+            for (Index u = 0; u < in; ++u)
+                next(r, u) *= formulas::activation_slope(a_.activation.kind, a_.activation.slope, z(r / outputs, u));
+        return next;
+    }
+
+    KernelSamplerOptions options_;
+    Architecture a_;
+    std::uint32_t network_;
+    Index n_;
+    std::vector<HostMatrix<double>> activations_, pre_, drawn_;
+};
+
+/// Rows of the conditional sampler against its definition, to `rounding` of the largest entry.
+template <class Real>
+void expect_conditional_path(const std::string& device, const Architecture& architecture, const HostMatrix<double>& x, double rounding) {
+    const KernelSamplerOptions options{architecture, Sampler::conditional, 8};
+    const std::uint32_t first = 2;
+    const HostMatrix<Real> rows = sampled(make_backend<Real>(device), options, x, first, 19);
+    for (Index r = 0; r < rows.rows(); r += 6) {
+        ConditionalPath path(options, x, first + static_cast<std::uint32_t>(r));
+        const HostMatrix<double> tangent = path.tangent(), nngp = path.nngp();
+        Index at = 0;
+        for (const HostMatrix<double>* kernel : {&tangent, &nngp}) {
+            const auto magnitude = [](double a, double b) { return std::fabs(a) < std::fabs(b); };
+            const double size = std::fabs(*std::max_element(kernel->data(), kernel->data() + kernel->size(), magnitude));
+            for (Index i = 0; i < kernel->rows(); ++i)
+                for (Index j = 0; j <= i; ++j, ++at) ASSERT_NEAR(rows(r, at), (*kernel)(i, j), size * rounding) << i << ", " << j;
+        }
+    }
+}
+
+/// n samples of which one is another's double, one is a sum, one is zero and two are equal.
+HostMatrix<double> dependent_samples(Index features) {
+    HostMatrix<double> x = random_matrix(7, features);
+    for (Index j = 0; j < features; ++j) {
+        x(2, j) = 2 * x(0, j);
+        x(3, j) = x(0, j) + x(1, j);
+        x(4, j) = 0;
+        x(6, j) = x(5, j);
+    }
+    return x;
+}
+
+TEST_P(KernelSamplers, ConditionalFollowsItsDefinition) {
+    if (samplers_of(GetParam()).size() < 2) GTEST_SKIP() << "no conditional sampler on this device";
+    for (const Case& c : cases()) {
+        SCOPED_TRACE(c.name);
+        const HostMatrix<double> x = random_matrix(c.samples, c.architecture.inputs);
+        expect_conditional_path<double>(GetParam(), c.architecture, x, 1e-9);
+        expect_conditional_path<float>(GetParam(), c.architecture, x, 2e-6);
+    }
+    SCOPED_TRACE("dependent samples");
+    expect_conditional_path<double>(GetParam(), architecture(9, {12, 11, 10}, 2), dependent_samples(9), 1e-8);
+    SCOPED_TRACE("wide");
+    expect_conditional_path<double>(GetParam(), architecture(9, {120, 301, 80}, 1), random_matrix(5, 9), 1e-9);
+}
+
+// --- the law ---------------------------------------------------------------------------------------------------------------------------
+
+struct Statistic {
+    double mean = 0, error = 0;
+};
+
+/// Mean of f over rows and its standard error.
+template <class F>
+Statistic average(const HostMatrix<double>& rows, const F& f) {
+    double sum = 0, squares = 0;
+    for (Index r = 0; r < rows.rows(); ++r) sum += f(rows.data() + r * rows.cols());
+    const auto count = static_cast<double>(rows.rows());
+    const double mean = sum / count;
+    for (Index r = 0; r < rows.rows(); ++r) {
+        const double rest = f(rows.data() + r * rows.cols()) - mean;
+        squares += rest * rest;
+    }
+    return {mean, std::sqrt(squares / count / (count - 1))};
+}
+
+void expect_exact(const Statistic& got, double exact, const char* what) {
+    EXPECT_LT(std::fabs(got.mean - exact), 4 * got.error) << what << ": " << got.mean << " +- " << got.error << ", exactly " << exact;
+}
+
+TEST_P(KernelSamplers, DiagonalHasTheExactMoments) {
+    const auto backend = make_backend<double>(GetParam());
+    const std::vector<Architecture> settings{architecture(2, {20, 20, 20}, 1), architecture(3, {40, 15, 25}, 2),
+                                             architecture(5, {30, 60, 30, 60, 50}, 1)};
+    for (const Sampler sampler : samplers_of(GetParam()))
+        for (const Architecture& a : settings) {
+            SCOPED_TRACE("outputs " + std::to_string(a.outputs) + ", sampler " + std::to_string(static_cast<int>(sampler)));
+            const HostMatrix<double> x = random_matrix(2, a.inputs);
+            const KernelSamplerOptions options{a, sampler, 3};
+            const HostMatrix<double> rows = sampled(backend, options, x, 0, GetParam() == "cpu" ? 40000 : 400);
+            const DiagonalMoments exact = diagonal_moments(a);
+            for (Index i = 0; i < 2; ++i) {
+                double norm = 0;
+                for (Index k = 0; k < a.inputs; ++k) norm += x(i, k) * x(i, k);
+                const double mean = diagonal_mean(a, norm);
+                const auto column = [&](Index o, Index p) {
+                    const Index row = i * a.outputs + o;
+                    return row * (row + 1) / 2 + i * a.outputs + p;
+                };
+                const Index last = a.outputs - 1;
+                expect_exact(average(rows, [&](const double* row) { return row[column(0, 0)] / mean; }), 1, "mean");
+                expect_exact(average(rows, [&](const double* row) { return std::pow(row[column(last, last)] / mean, 2); }),
+                             1 + exact.covariance + 2 * exact.mixed, "E Theta_oo^2");
+                if (last == 0) continue;
+                expect_exact(average(rows, [&](const double* row) { return row[column(0, 0)] * row[column(1, 1)] / (mean * mean); }),
+                             1 + exact.covariance, "E Theta_oo Theta_pp");
+                expect_exact(average(rows, [&](const double* row) { return std::pow(row[column(1, 0)] / mean, 2); }), exact.mixed,
+                             "E Theta_op^2");
+            }
+        }
+}
+
+/// Kolmogorov-Smirnov distance of two columns of as many values, times sqrt(count / 2): above 2.23 with a probability of 1e-4.
+double kolmogorov_smirnov(const HostMatrix<double>& a, const HostMatrix<double>& b, Index column) {
+    std::vector<double> x, y;
+    for (Index r = 0; r < a.rows(); ++r) {
+        x.push_back(a(r, column));
+        y.push_back(b(r, column));
+    }
+    std::sort(x.begin(), x.end());
+    std::sort(y.begin(), y.end());
+    double distance = 0;
+    for (std::size_t i = 0, j = 0; i < x.size() && j < y.size();) {
+        const double at = std::min(x[i], y[j]);
+        while (i < x.size() && x[i] <= at) ++i;
+        while (j < y.size() && y[j] <= at) ++j;
+        distance = std::max(distance, std::fabs(static_cast<double>(i) - static_cast<double>(j)));
+    }
+    return distance / std::sqrt(2 * static_cast<double>(a.rows()));
+}
+
+/// Both samplers have one law: every entry by its distribution, and the means of products of entries.
+void expect_one_law(const Architecture& a, const HostMatrix<double>& x) {
+    const auto backend = make_backend<double>("cpu");
+    const Index count = 20000;
+    const HostMatrix<double> weights = sampled(backend, {a, Sampler::weights, 11, Block::full, true}, x, 0, count);
+    const HostMatrix<double> conditional = sampled(backend, {a, Sampler::conditional, 12, Block::full, true}, x, 0, count);
+    for (Index e = 0; e < weights.cols(); ++e) {
+        EXPECT_LT(kolmogorov_smirnov(weights, conditional, e), 2.23) << "column " << e;
+        const Index other = (e * 7 + 3) % weights.cols();
+        const auto product = [&](const double* row) { return row[e] * row[other]; };
+        const Statistic one = average(weights, product), two = average(conditional, product);
+        EXPECT_LT(std::fabs(one.mean - two.mean), 4.5 * std::hypot(one.error, two.error) + 1e-12) << "columns " << e << ", " << other;
+    }
+}
+
+TEST(Law, ReluWithTwoOutputs) { expect_one_law(architecture(2, {9, 14, 8}, 2), random_matrix(3, 2)); }
+TEST(Law, MoreFeaturesThanSamples) { expect_one_law(architecture(6, {12, 12}, 1), random_matrix(3, 6)); }
+TEST(Law, FewerUnitsThanSamples) { expect_one_law(architecture(3, {4, 20, 3, 7}, 1), random_matrix(5, 3)); }
+TEST(Law, DependentSamples) { expect_one_law(architecture(9, {8, 9, 10}, 1), dependent_samples(9)); }
+TEST(Law, BiasesInTheNtkParametrization) {
+    Architecture a = architecture(3, {8, 10, 9}, 2);
+    a.biases = Biases::trained;
+    a.bias_std = 0.7;
+    expect_one_law(a, random_matrix(2, 3));
+}
+TEST(Law, ErfWithBiasesInTheStandardParametrization) {
+    Architecture a = architecture(4, {8, 10, 9}, 1);
+    a.activation = parse_activation("erf");
+    a.biases = Biases::fixed;
+    a.bias_std = 0.5;
+    a.weight_std = 1.3;
+    a.parametrization = Parametrization::standard;
+    expect_one_law(a, random_matrix(3, 4));
+}
+
+/// Each instruction set, with lanes of its own, gives the same bits.
+template <class Real>
+void check_variants() {
+    for (const Sampler sampler : {Sampler::weights, Sampler::conditional})
+        for (const Case& c : cases()) {
+            const KernelSamplerOptions options{c.architecture, sampler, 5, Block::full, true};
+            const SamplerTask<Real> task(options, kernel_layout(options, c.samples), random_matrix(c.samples, c.architecture.inputs));
+            std::vector<std::vector<Real>> numbers;
+            for (const LaneSampler<Real>& variant : lane_sampler_variants<Real>()) {
+                LaneWorkspace<Real> workspace(task, variant.lanes);
+                std::vector<Real> first;
+                for (std::uint32_t network = 0; network < 16; network += static_cast<std::uint32_t>(variant.lanes)) {
+                    variant.run(task, network, workspace);
+                    for (int lane = 0; lane < variant.lanes; ++lane)
+                        for (Index e = 0; e < task.layout.columns(); ++e) first.push_back(workspace.kernels[e * variant.lanes + lane]);
+                }
+                numbers.push_back(first);
+                EXPECT_EQ(std::memcmp(numbers.front().data(), first.data(), first.size() * sizeof(Real)), 0) << c.name;
+            }
+        }
+}
+TEST(LaneSamplers, EveryInstructionSetGivesTheSameBits) {
+    check_variants<double>();
+    check_variants<float>();
+}
 
 TEST_P(KernelSamplers, RefuseWhatDoesNotFit) {
     const auto backend = make_backend<double>(GetParam());

@@ -1,0 +1,122 @@
+#pragma once
+
+// Arithmetic on `lanes` networks at once: a number of the networks is `lanes` consecutive values, so each operation is one vector
+// instruction and no lane touches another. Vectors of the compiler (GCC and Clang), since loops over lanes do not stay in registers.
+// Multiplications and additions are separate: the same bits from every instruction set.
+
+#include "instruction_sets.hpp"
+
+#include <ntkcuda/activation.hpp>
+#include <ntkcuda/formulas/activation.hpp>
+#include <ntkcuda/matrix.hpp>
+
+#include <cmath>
+
+namespace ntk {
+
+template <class Real, int lanes>
+struct LaneVector {
+    typedef Real Type __attribute__((vector_size(lanes * sizeof(Real)), may_alias));
+};
+template <class Real, int lanes>
+using Lanes = typename LaneVector<Real, lanes>::Type;
+
+/// Number e of an array of numbers of `lanes` networks.
+template <int lanes, class Real>
+NTK_INLINE Lanes<Real, lanes>& lanes_at(Real* array, Index e) {
+    return *reinterpret_cast<Lanes<Real, lanes>*>(array + e * lanes);
+}
+template <int lanes, class Real>
+NTK_INLINE const Lanes<Real, lanes>& lanes_at(const Real* array, Index e) {
+    return *reinterpret_cast<const Lanes<Real, lanes>*>(array + e * lanes);
+}
+
+/// Entry (row, term) of a matrix in an array of lanes, at row * row_stride + term * term_stride.
+template <class Value>
+struct LaneOperand {
+    const Value* data;
+    Index row_stride, term_stride;
+};
+
+/// out(r, c) = [out(r, c) +] sum_t x(r, t) y(c, t) for rows [r, r + R) and columns [c, c + C), the sums in the registers.
+template <int lanes, int R, int C, bool add, class Real, class Y>
+NTK_INLINE void product_tile(LaneOperand<Real> x, Index r, LaneOperand<Y> y, Index c, Index terms, Real* out, Index out_stride) {
+    Lanes<Real, lanes> sum[R][C] = {};
+    const Real* x_at = x.data + r * x.row_stride * lanes;
+    const Y* y_at = y.data + c * y.row_stride * lanes;
+    for (Index t = 0; t < terms; ++t) {
+        Lanes<Real, lanes> right[C];
+        for (int j = 0; j < C; ++j) right[j] = __builtin_convertvector(lanes_at<lanes>(y_at, j * y.row_stride), Lanes<Real, lanes>);
+        for (int i = 0; i < R; ++i) {
+            const Lanes<Real, lanes> left = lanes_at<lanes>(x_at, i * x.row_stride);
+            for (int j = 0; j < C; ++j) sum[i][j] += left * right[j];
+        }
+        x_at += x.term_stride * lanes;
+        y_at += y.term_stride * lanes;
+    }
+    for (int i = 0; i < R; ++i)
+        for (int j = 0; j < C; ++j) {
+            Lanes<Real, lanes>& to = lanes_at<lanes>(out, (r + i) * out_stride + c + j);
+            to = add ? to + sum[i][j] : sum[i][j];
+        }
+}
+
+enum class LaneProduct { store, add, lower };
+
+template <int lanes, int R, LaneProduct kind, class Real, class Y>
+NTK_INLINE void product_rows(LaneOperand<Real> x, Index r, LaneOperand<Y> y, Index cols, Index terms, Real* out, Index out_stride) {
+    // As many sums as there are registers: 32 with AVX-512, else 16.
+    constexpr int side = lanes * sizeof(Real) == 64 ? 4 : 2;
+    constexpr bool add = kind == LaneProduct::add;
+    if constexpr (kind == LaneProduct::lower) cols = std::min(cols, r + R);
+    Index c = 0;
+    if constexpr (side == 4)
+        for (; c + 4 <= cols; c += 4) product_tile<lanes, R, 4, add>(x, r, y, c, terms, out, out_stride);
+    for (; c + 2 <= cols; c += 2) product_tile<lanes, R, 2, add>(x, r, y, c, terms, out, out_stride);
+    for (; c < cols; ++c) product_tile<lanes, R, 1, add>(x, r, y, c, terms, out, out_stride);
+}
+
+/// out (rows x cols, row stride `out_stride`) = x y^T, or added to it, or (x and y the same) at least its lower triangle.
+template <int lanes, LaneProduct kind, class Real, class Y>
+NTK_INLINE void lane_product(Index rows, LaneOperand<Real> x, Index cols, LaneOperand<Y> y, Index terms, Real* out, Index out_stride) {
+    Index r = 0;
+    for (; r + 4 <= rows; r += 4) product_rows<lanes, 4, kind>(x, r, y, cols, terms, out, out_stride);
+    for (; r + 2 <= rows; r += 2) product_rows<lanes, 2, kind>(x, r, y, cols, terms, out, out_stride);
+    for (; r < rows; ++r) product_rows<lanes, 1, kind>(x, r, y, cols, terms, out, out_stride);
+}
+
+/// z becomes phi(z), slope phi'(z), `count` numbers.
+template <int lanes, class Real>
+NTK_INLINE void lane_activate(const Activation& activation, Index count, Real* z, Real* slope) {
+    using Vector = Lanes<Real, lanes>;
+    const Vector zero = {}, one = zero + 1;
+    switch (activation.kind) {
+        case Activation::Kind::leaky_relu: {
+            const Vector below = zero + static_cast<Real>(activation.slope);
+            for (Index e = 0; e < count; ++e) {
+                Vector& at = lanes_at<lanes>(z, e);
+                const Vector factor = at > zero ? one : below;
+                lanes_at<lanes>(slope, e) = factor;
+                at *= factor;
+            }
+            break;
+        }
+        case Activation::Kind::abs:
+            for (Index e = 0; e < count; ++e) {
+                Vector& at = lanes_at<lanes>(z, e);
+                const Vector factor = at > zero ? one : at < zero ? -one : zero;
+                lanes_at<lanes>(slope, e) = factor;
+                at *= factor;
+            }
+            break;
+        case Activation::Kind::erf:
+            for (Index e = 0; e < count * lanes; ++e) {
+                const double at = z[e];
+                slope[e] = static_cast<Real>(formulas::activation_slope(activation.kind, 0, at));
+                z[e] = static_cast<Real>(formulas::activation(activation.kind, 0, at));
+            }
+            break;
+    }
+}
+
+}  // namespace ntk
