@@ -453,7 +453,7 @@ void check_variants() {
                 for (std::uint32_t network = 0; network < 16; network += static_cast<std::uint32_t>(variant.lanes)) {
                     variant.run(task, network, workspace);
                     for (int lane = 0; lane < variant.lanes; ++lane)
-                        for (Index e = 0; e < task.layout.columns(); ++e) first.push_back(workspace.kernels[e * variant.lanes + lane]);
+                        for (Index e = 0; e < task.layout.columns(); ++e) first.push_back(workspace.small.kernels[e * variant.lanes + lane]);
                 }
                 numbers.push_back(first);
                 EXPECT_EQ(std::memcmp(numbers.front().data(), first.data(), first.size() * sizeof(Real)), 0) << c.name;

@@ -29,7 +29,7 @@ private:
             variant_.run(task_, first + static_cast<std::uint32_t>(group * lanes), workspace);
             for (Index lane = 0; lane < std::min(lanes, out.rows() - group * lanes); ++lane) {
                 Real* row = row_of(out, group * lanes + lane);
-                for (Index e = 0; e < out.cols(); ++e) row[e] = static_cast<Real>(workspace.kernels[e * lanes + lane]);
+                for (Index e = 0; e < out.cols(); ++e) row[e] = static_cast<Real>(workspace.small.kernels[e * lanes + lane]);
             }
         }
     }
@@ -48,7 +48,7 @@ HostMatrix<double> host_copy(ConstMatrixView<Real> x) {
 }
 
 /// What a group of networks may take for lanes to pay: about the second cache. The same on every machine, for the same bits.
-constexpr std::size_t lane_bytes = std::size_t{1} << 20;
+constexpr Index lane_bytes = Index{1} << 20;
 
 }  // namespace
 

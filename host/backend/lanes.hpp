@@ -10,6 +10,7 @@
 #include <ntkcuda/formulas/activation.hpp>
 #include <ntkcuda/matrix.hpp>
 
+#include <algorithm>
 #include <cmath>
 
 namespace ntk {
@@ -31,58 +32,81 @@ NTK_INLINE const Lanes<Real, lanes>& lanes_at(const Real* array, Index e) {
     return *reinterpret_cast<const Lanes<Real, lanes>*>(array + e * lanes);
 }
 
-/// Entry (row, term) of a matrix in an array of lanes, at row * row_stride + term * term_stride.
+/// Entry (row, term) of a factor of a product, at data + row * row_stride + term * term_stride: a number of `lanes` networks, or with
+/// Broadcast one number that is the same in all lanes.
 template <class Value>
 struct LaneOperand {
     const Value* data;
     Index row_stride, term_stride;
+
+    template <int lanes, class Vector>
+    NTK_INLINE void get(Index row, Index term, Vector& to) const {
+        to = __builtin_convertvector(lanes_at<lanes>(data, row * row_stride + term * term_stride), Vector);
+    }
+};
+template <class Value>
+struct Broadcast {
+    const Value* data;
+    Index row_stride, term_stride;
+
+    template <int lanes, class Vector>
+    NTK_INLINE void get(Index row, Index term, Vector& to) const {
+        to = Vector{} + data[row * row_stride + term * term_stride];
+    }
 };
 
+/// How lane_product leaves its result: stored, added to what is there, or only the lower triangle (and no more than its tiles) stored.
+enum class LaneProduct { store, add, lower };
+
 /// out(r, c) = [out(r, c) +] sum_t x(r, t) y(c, t) for rows [r, r + R) and columns [c, c + C), the sums in the registers.
-template <int lanes, int R, int C, bool add, class Real, class Y>
-NTK_INLINE void product_tile(LaneOperand<Real> x, Index r, LaneOperand<Y> y, Index c, Index terms, Real* out, Index out_stride) {
-    Lanes<Real, lanes> sum[R][C] = {};
-    const Real* x_at = x.data + r * x.row_stride * lanes;
-    const Y* y_at = y.data + c * y.row_stride * lanes;
+template <int lanes, int R, int C, LaneProduct kind, class Real, class X, class Y>
+NTK_INLINE void product_tile(const X& x, Index r, const Y& y, Index c, Index terms, Real* out, Index out_stride) {
+    using Vector = Lanes<Real, lanes>;
+    Vector sum[R][C] = {};
     for (Index t = 0; t < terms; ++t) {
-        Lanes<Real, lanes> right[C];
-        for (int j = 0; j < C; ++j) right[j] = __builtin_convertvector(lanes_at<lanes>(y_at, j * y.row_stride), Lanes<Real, lanes>);
+        Vector right[C];
+        for (int j = 0; j < C; ++j) y.template get<lanes>(c + j, t, right[j]);
         for (int i = 0; i < R; ++i) {
-            const Lanes<Real, lanes> left = lanes_at<lanes>(x_at, i * x.row_stride);
+            Vector left;
+            x.template get<lanes>(r + i, t, left);
             for (int j = 0; j < C; ++j) sum[i][j] += left * right[j];
         }
-        x_at += x.term_stride * lanes;
-        y_at += y.term_stride * lanes;
     }
     for (int i = 0; i < R; ++i)
         for (int j = 0; j < C; ++j) {
-            Lanes<Real, lanes>& to = lanes_at<lanes>(out, (r + i) * out_stride + c + j);
-            to = add ? to + sum[i][j] : sum[i][j];
+            Vector& to = lanes_at<lanes>(out, (r + i) * out_stride + c + j);
+            to = kind == LaneProduct::add ? to + sum[i][j] : sum[i][j];
         }
 }
 
-enum class LaneProduct { store, add, lower };
-
-template <int lanes, int R, LaneProduct kind, class Real, class Y>
-NTK_INLINE void product_rows(LaneOperand<Real> x, Index r, LaneOperand<Y> y, Index cols, Index terms, Real* out, Index out_stride) {
+template <int lanes, int R, LaneProduct kind, class Real, class X, class Y>
+NTK_INLINE void product_rows(const X& x, Index r, const Y& y, Index cols, Index terms, Real* out, Index out_stride) {
     // As many sums as there are registers: 32 with AVX-512, else 16.
     constexpr int side = lanes * sizeof(Real) == 64 ? 4 : 2;
-    constexpr bool add = kind == LaneProduct::add;
     if constexpr (kind == LaneProduct::lower) cols = std::min(cols, r + R);
     Index c = 0;
     if constexpr (side == 4)
-        for (; c + 4 <= cols; c += 4) product_tile<lanes, R, 4, add>(x, r, y, c, terms, out, out_stride);
-    for (; c + 2 <= cols; c += 2) product_tile<lanes, R, 2, add>(x, r, y, c, terms, out, out_stride);
-    for (; c < cols; ++c) product_tile<lanes, R, 1, add>(x, r, y, c, terms, out, out_stride);
+        for (; c + 4 <= cols; c += 4) product_tile<lanes, R, 4, kind>(x, r, y, c, terms, out, out_stride);
+    for (; c + 2 <= cols; c += 2) product_tile<lanes, R, 2, kind>(x, r, y, c, terms, out, out_stride);
+    for (; c < cols; ++c) product_tile<lanes, R, 1, kind>(x, r, y, c, terms, out, out_stride);
 }
 
-/// out (rows x cols, row stride `out_stride`) = x y^T, or added to it, or (x and y the same) at least its lower triangle.
-template <int lanes, LaneProduct kind, class Real, class Y>
-NTK_INLINE void lane_product(Index rows, LaneOperand<Real> x, Index cols, LaneOperand<Y> y, Index terms, Real* out, Index out_stride) {
+/// out (rows x cols, row stride `out_stride`) = x y^T, both with `terms` terms.
+template <int lanes, LaneProduct kind, class Real, class X, class Y>
+NTK_INLINE void lane_product(Index rows, const X& x, Index cols, const Y& y, Index terms, Real* out, Index out_stride) {
     Index r = 0;
     for (; r + 4 <= rows; r += 4) product_rows<lanes, 4, kind>(x, r, y, cols, terms, out, out_stride);
     for (; r + 2 <= rows; r += 2) product_rows<lanes, 2, kind>(x, r, y, cols, terms, out, out_stride);
     for (; r < rows; ++r) product_rows<lanes, 1, kind>(x, r, y, cols, terms, out, out_stride);
+}
+
+/// The same for a lower triangular x (rows x rows): terms past the diagonal are left out.
+template <int lanes, LaneProduct kind, class Real, class X, class Y>
+NTK_INLINE void lower_product(Index rows, const X& x, Index cols, const Y& y, Real* out, Index out_stride) {
+    Index r = 0;
+    for (; r + 4 <= rows; r += 4) product_rows<lanes, 4, kind>(x, r, y, cols, r + 4, out, out_stride);
+    for (; r + 2 <= rows; r += 2) product_rows<lanes, 2, kind>(x, r, y, cols, r + 2, out, out_stride);
+    for (; r < rows; ++r) product_rows<lanes, 1, kind>(x, r, y, cols, r + 1, out, out_stride);
 }
 
 /// z becomes phi(z), slope phi'(z), `count` numbers.

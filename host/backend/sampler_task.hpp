@@ -3,11 +3,16 @@
 // What the samplers of the CPU share: the shape of the networks and what all of them have in common.
 
 #include <ntkcuda/kernel_sampler.hpp>
+#include <ntkcuda/random.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
 namespace ntk {
+
+/// `count`, or up to 3 more: normals come in blocks of 4.
+[[nodiscard]] inline Index whole_normal_blocks(Index count) { return (count + 3) / 4 * 4; }
 
 /// `Real` is what the numbers are computed in.
 template <class Real>
@@ -44,6 +49,14 @@ struct SamplerTask {
     }
     /// The entry of the bias in every row of A (kernel_sampler.hpp), 0 without.
     [[nodiscard]] double bias_entry(Index layer) const { return has_bias() ? architecture().bias_std / weight_factor(layer) : 0; }
+    /// x x^T, lower triangle.
+    [[nodiscard]] HostMatrix<Real> input_gram() const {
+        HostMatrix<Real> gram(samples, samples);
+        for (Index i = 0; i < samples; ++i)
+            for (Index j = 0; j <= i; ++j)
+                for (Index k = 0; k < x.cols(); ++k) gram(i, j) += x(i, k) * x(j, k);
+        return gram;
+    }
     [[nodiscard]] NormalStream stream(std::uint32_t network, std::uint32_t which) const { return {options.seed, network, which}; }
 };
 

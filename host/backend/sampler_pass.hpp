@@ -1,0 +1,150 @@
+#pragma once
+
+// What the passes of the samplers do with matrices as small as the samples are few: Gram matrices, their factors and the kernels. Written
+// for numbers of `lanes` networks (lanes.hpp), one among them.
+
+#include "arena.hpp"
+#include "lanes.hpp"
+#include "sampler_task.hpp"
+
+#include <vector>
+
+namespace ntk {
+
+template <class Real>
+struct PassArrays {
+    struct Layer {
+        Real* gram = nullptr;           ///< a^l a^l^T (n x n, lower triangle), l < L
+        Real* factor = nullptr;         ///< C (n x n, zeros above the diagonal) of a^{l-1}, where the weights of l are not drawn
+        Real* inverse_pivot = nullptr;  ///< 1 / C(i, i); 0 for a row that depends on those before
+    };
+    std::vector<Layer> layer;    ///< 0 .. L
+    Real* delta_gram = nullptr;  ///< delta_gram_rows() squared, or n O for Block::diag
+    Real* kernels = nullptr;     ///< layout.columns(): the result
+    // The backward pass of the conditional sampler:
+    Real *delta_factor = nullptr, *delta_inverse_pivot = nullptr;  ///< D (n O x n O)
+    Real* noise = nullptr;                                         ///< A M^T, then Q M^T (n x n O)
+    Real* mean = nullptr;                                          ///< delta G^T (n O x n), then the rows of A that are added
+    float* noise_bias = nullptr;                                   ///< the column of the bias of M (n O, and up to 3 more)
+
+    void place(Arena& arena, const SamplerTask<Real>& task) {
+        const Index n = task.samples, rows = task.delta_rows(), depth = task.depth();
+        layer.assign(static_cast<std::size_t>(depth + 1), {});
+        for (Index l = 0; l <= depth; ++l) {
+            Layer& at = layer[static_cast<std::size_t>(l)];
+            if (l < depth) at.gram = arena.take<Real>(n * n);
+            if (l == 0 || task.draws_weights(l)) continue;
+            at.factor = arena.take<Real>(n * n);
+            at.inverse_pivot = arena.take<Real>(n);
+        }
+        delta_gram = arena.take<Real>(task.options.block == Block::diag ? rows : task.delta_gram_rows() * task.delta_gram_rows());
+        kernels = arena.take<Real>(task.layout.columns());
+        if (task.options.sampler == Sampler::weights) return;
+        delta_factor = arena.take<Real>(rows * rows);
+        delta_inverse_pivot = arena.take<Real>(rows);
+        noise = arena.take<Real>(n * rows);
+        mean = arena.take<Real>(rows * n);
+        noise_bias = arena.take<float>(whole_normal_blocks(rows));
+    }
+};
+
+template <class Real, int lanes>
+class SmallPass {
+protected:
+    using Vector = Lanes<Real, lanes>;
+
+    NTK_INLINE SmallPass(const SamplerTask<Real>& given, PassArrays<Real>& arrays)
+        : task(given), small(arrays), n(given.samples), rows(given.delta_rows()) {}
+
+    NTK_INLINE static Vector& at(Real* array, Index e) { return lanes_at<lanes>(array, e); }
+    NTK_INLINE typename PassArrays<Real>::Layer& small_layer(Index l) { return small.layer[static_cast<std::size_t>(l)]; }
+
+    /// gram + shift (count x count, lower triangle; may be `factor`) = factor factor^T in the order of the rows; one that depends on those
+    /// before it has a zero column.
+    NTK_INLINE void cholesky(Index count, const Real* gram, double shift, Real* factor, Real* inverse) {
+        const Real tolerance = static_cast<Real>(conditional_pivot_tolerance * static_cast<double>(count));
+        for (Index i = 0; i < count; ++i)
+            for (Index j = 0; j <= i; ++j) {
+                const Vector entry = lanes_at<lanes>(gram, i * count + j) + static_cast<Real>(shift);
+                Vector rest = entry;
+                for (Index k = 0; k < j; ++k) rest -= at(factor, i * count + k) * at(factor, j * count + k);
+                if (j < i) {
+                    at(factor, i * count + j) = rest * at(inverse, j);
+                    at(factor, j * count + i) = Vector{};
+                    continue;
+                }
+                Real *diagonal = factor + (i * count + i) * lanes, *reciprocal = inverse + i * lanes;
+                const Vector bound = tolerance * entry;
+                for (int lane = 0; lane < lanes; ++lane) {
+                    const bool independent = rest[lane] > bound[lane];
+                    const Real root = std::sqrt(independent ? rest[lane] : Real{1});
+                    diagonal[lane] = independent ? root : 0;
+                    reciprocal[lane] = independent ? 1 / root : 0;
+                }
+            }
+    }
+
+    NTK_INLINE void factorise_inputs(Index l) {
+        const double entry = task.bias_entry(l);
+        cholesky(n, small_layer(l - 1).gram, entry * entry, small_layer(l).factor, small_layer(l).inverse_pivot);
+    }
+
+    /// From noise = A M^T without the bias and mean = delta G^T to mean = (delta G^T - D M Q^T) C^{-1}: what of A is added to D M. Q =
+    /// C^{-1} A is never formed.
+    NTK_INLINE void solve_backward(Index l) {
+        const Real *factor = small_layer(l).factor, *inverse = small_layer(l).inverse_pivot;
+        const Real bias = static_cast<Real>(task.bias_entry(l));
+        for (Index i = 0; i < n; ++i)
+            for (Index r = 0; r < rows; ++r) {
+                Vector rest = at(small.noise, i * rows + r);
+                if (task.has_bias()) rest += bias * __builtin_convertvector(lanes_at<lanes>(small.noise_bias, r), Vector);
+                for (Index j = 0; j < i; ++j) rest -= lanes_at<lanes>(factor, i * n + j) * at(small.noise, j * rows + r);
+                at(small.noise, i * rows + r) = rest * lanes_at<lanes>(inverse, i);
+            }
+        for (Index r = 0; r < rows; ++r)
+            for (Index i = n; i-- > 0;) {
+                Vector rest = at(small.mean, r * n + i);
+                for (Index k = 0; k <= r; ++k) rest -= at(small.delta_factor, r * rows + k) * at(small.noise, i * rows + k);
+                for (Index j = i + 1; j < n; ++j) rest -= lanes_at<lanes>(factor, j * n + i) * at(small.mean, r * n + j);
+                at(small.mean, r * n + i) = rest * lanes_at<lanes>(inverse, i);
+            }
+    }
+
+    /// Theta += (s_l <a^{l-1}, a^{l-1}'> + t) <delta^l, delta^l'>.
+    NTK_INLINE void add_layer(Index l) {
+        const Block block = task.options.block;
+        const bool identity = l == task.depth();
+        const double mean = block == Block::trace && !identity ? 1 / static_cast<double>(task.outputs()) : 1;
+        const Real scale = static_cast<Real>(task.architecture().weight_gradient_variance(l) * mean),
+                   shift = static_cast<Real>(task.architecture().bias_gradient_variance() * mean);
+        Real* term = task.layout.layers ? small.kernels + (task.layout.nngp + l * task.layout.tangent) * lanes : nullptr;
+        const Index r = block == Block::trace ? 1 : task.outputs(), stride = task.delta_gram_rows();
+        for (Index i = 0, entry = 0; i < n; ++i)
+            for (Index o = 0; o < r; ++o)
+                for (Index j = block == Block::diag ? i : 0; j <= i; ++j) {
+                    const Vector product = scale * at(small_layer(l - 1).gram, i * n + j) + shift;
+                    const Index last = j == i ? o : r - 1;
+                    for (Index p = block == Block::diag ? o : 0; p <= last; ++p, ++entry) {
+                        Vector value = o == p ? product : Vector{};
+                        if (!identity)
+                            value = product * at(small.delta_gram, block == Block::diag ? entry : (i * r + o) * stride + j * r + p);
+                        at(small.kernels, entry) += value;
+                        if (term) at(term, entry) = value;
+                    }
+                }
+    }
+
+    NTK_INLINE void add_nngp() {
+        const double factor = task.weight_factor(task.depth()), bias = task.architecture().bias_std;
+        const Real scale = static_cast<Real>(factor * factor), shift = static_cast<Real>(bias * bias);
+        for (Index i = 0, entry = task.layout.tangent; i < n; ++i)
+            for (Index j = 0; j <= i; ++j, ++entry)
+                at(small.kernels, entry) = scale * at(small_layer(task.depth() - 1).gram, i * n + j) + shift;
+    }
+
+    const SamplerTask<Real>& task;
+    PassArrays<Real>& small;
+    const Index n, rows;  ///< samples, and with outputs
+};
+
+}  // namespace ntk
