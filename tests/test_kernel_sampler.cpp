@@ -72,11 +72,7 @@ std::vector<Case> cases() {
     return list;
 }
 
-/// Those that a device has.
-std::vector<Sampler> samplers_of(const std::string& device) {
-    if (device == "cpu") return {Sampler::weights, Sampler::conditional};
-    return {Sampler::weights};
-}
+constexpr Sampler samplers[] = {Sampler::weights, Sampler::conditional};
 
 class KernelSamplers : public ::testing::TestWithParam<std::string> {};
 
@@ -124,7 +120,7 @@ TEST_P(KernelSamplers, WeightsGiveTheKernelsOfDrawnNetworksFloat32) { check_weig
 template <class Real>
 void check_splits(const std::string& device) {
     const HostMatrix<double> x = random_matrix(4, 3);
-    for (const Sampler sampler : samplers_of(device))
+    for (const Sampler sampler : samplers)
         for (const Block block : {Block::full, Block::diag}) {
             const KernelSamplerOptions options{architecture(3, {7, 17, 5}, 3), sampler, 5, block, true};
             const auto backend = make_backend<Real>(device, 1), other = make_backend<Real>(device, 2);
@@ -316,7 +312,6 @@ HostMatrix<double> dependent_samples(Index features) {
 }
 
 TEST_P(KernelSamplers, ConditionalFollowsItsDefinition) {
-    if (samplers_of(GetParam()).size() < 2) GTEST_SKIP() << "no conditional sampler on this device";
     for (const Case& c : cases()) {
         SCOPED_TRACE(c.name);
         const HostMatrix<double> x = random_matrix(c.samples, c.architecture.inputs);
@@ -327,6 +322,47 @@ TEST_P(KernelSamplers, ConditionalFollowsItsDefinition) {
     expect_conditional_path<double>(GetParam(), architecture(9, {12, 11, 10}, 2), dependent_samples(9), 1e-8);
     SCOPED_TRACE("wide");
     expect_conditional_path<double>(GetParam(), architecture(9, {120, 301, 80}, 1), random_matrix(5, 9), 1e-9);
+}
+
+/// trace and diag are made of the entries of full, on one path; Theta is the sum of the terms of the layers.
+TEST_P(KernelSamplers, BlocksAndLayersAreThoseOfTheFullKernel) {
+    const auto backend = make_backend<double>(GetParam());
+    for (const Sampler sampler : samplers)
+        for (const Case& c : cases()) {
+            SCOPED_TRACE(c.name);
+            const Index n = c.samples, outputs = c.architecture.outputs, count = 3;
+            const HostMatrix<double> x = random_matrix(n, c.architecture.inputs);
+            const auto rows_of = [&](Block block) { return sampled(backend, {c.architecture, sampler, 5, block, true}, x, 2, count); };
+            const HostMatrix<double> full = rows_of(Block::full), trace = rows_of(Block::trace), diag = rows_of(Block::diag);
+            const auto layout_of = [&](Block block) { return kernel_layout({c.architecture, sampler, 5, block, true}, n); };
+            for (Index r = 0; r < count; ++r)
+                for (Index l = 0; l <= c.architecture.depth(); ++l) {  // 0: Theta
+                    const auto start = [&](Block block) { return l == 0 ? 0 : layout_of(block).nngp + l * layout_of(block).tangent; };
+                    const auto entry = [&](Index i, Index o, Index j, Index p) {
+                        const Index row = i * outputs + o, col = j * outputs + p;
+                        return full(r, start(Block::full) + row * (row + 1) / 2 + col);
+                    };
+                    double size = 0;
+                    for (Index e = 0; e < layout_of(Block::full).tangent; ++e) size = std::max(size, std::fabs(full(r, e)));
+                    const double rounding = size * tolerance<double>(40 * c.architecture.depth());
+                    for (Index i = 0; i < n; ++i) {
+                        for (Index o = 0; o < outputs; ++o)
+                            ASSERT_NEAR(diag(r, start(Block::diag) + i * outputs + o), entry(i, o, i, o), rounding);
+                        for (Index j = 0; j <= i; ++j) {
+                            double mean = 0;
+                            for (Index o = 0; o < outputs; ++o) mean += entry(i, o, j, o) / static_cast<double>(outputs);
+                            ASSERT_NEAR(trace(r, start(Block::trace) + i * (i + 1) / 2 + j), mean, rounding);
+                        }
+                    }
+                    if (l > 0) continue;
+                    for (Index e = 0; e < layout_of(Block::full).tangent; ++e) {
+                        double sum = 0;
+                        for (Index k = 1; k <= c.architecture.depth(); ++k)
+                            sum += full(r, layout_of(Block::full).nngp + k * layout_of(Block::full).tangent + e);
+                        ASSERT_NEAR(full(r, e), sum, rounding);
+                    }
+                }
+        }
 }
 
 // --- the law ---------------------------------------------------------------------------------------------------------------------------
@@ -357,7 +393,7 @@ TEST_P(KernelSamplers, DiagonalHasTheExactMoments) {
     const auto backend = make_backend<double>(GetParam());
     const std::vector<Architecture> settings{architecture(2, {20, 20, 20}, 1), architecture(3, {40, 15, 25}, 2),
                                              architecture(5, {30, 60, 30, 60, 50}, 1)};
-    for (const Sampler sampler : samplers_of(GetParam()))
+    for (const Sampler sampler : samplers)
         for (const Architecture& a : settings) {
             SCOPED_TRACE("outputs " + std::to_string(a.outputs) + ", sampler " + std::to_string(static_cast<int>(sampler)));
             const HostMatrix<double> x = random_matrix(2, a.inputs);
