@@ -25,21 +25,6 @@ Real* pack(const HostMatrix<From>& kernel, bool all, Real* to) {
     return to;
 }
 
-template <class Real>
-class LayerwiseSampler final : public CheckedSampler<Real> {
-public:
-    using CheckedSampler<Real>::CheckedSampler;
-
-private:
-    void sample_checked(std::uint32_t first, MatrixView<Real> out) override {
-        for (Index r = 0; r < out.rows(); ++r) {
-            const HostMatrix<Real> row =
-                drawn_kernels(this->backend(), this->options(), this->layout(), this->inputs(), first + static_cast<std::uint32_t>(r));
-            this->backend()->upload(row.view(), out.row_range(r, 1));
-        }
-    }
-};
-
 }  // namespace
 
 KernelLayout kernel_layout(const KernelSamplerOptions& options, Index samples) {
@@ -108,21 +93,11 @@ HostMatrix<Real> drawn_kernels(const std::shared_ptr<Backend<Real>>& backend, co
     return row;
 }
 
-template <class Real>
-std::unique_ptr<KernelSampler<Real>> make_layerwise_sampler(std::shared_ptr<Backend<Real>> backend, const KernelSamplerOptions& options,
-                                                            ConstMatrixView<Real> x) {
-    return std::make_unique<LayerwiseSampler<Real>>(std::move(backend), options, x);
-}
-
 template class CheckedSampler<float>;
 template class CheckedSampler<double>;
-#define NTKCUDA_INSTANTIATE(Real)                                                                                                     \
-    template HostMatrix<Real> drawn_kernels(const std::shared_ptr<Backend<Real>>&, const KernelSamplerOptions&, const KernelLayout&,  \
-                                            ConstMatrixView<Real>, std::uint32_t);                                                    \
-    template std::unique_ptr<KernelSampler<Real>> make_layerwise_sampler(std::shared_ptr<Backend<Real>>, const KernelSamplerOptions&, \
-                                                                         ConstMatrixView<Real>)
-NTKCUDA_INSTANTIATE(float);
-NTKCUDA_INSTANTIATE(double);
-#undef NTKCUDA_INSTANTIATE
+template HostMatrix<float> drawn_kernels(const std::shared_ptr<Backend<float>>&, const KernelSamplerOptions&, const KernelLayout&,
+                                         ConstMatrixView<float>, std::uint32_t);
+template HostMatrix<double> drawn_kernels(const std::shared_ptr<Backend<double>>&, const KernelSamplerOptions&, const KernelLayout&,
+                                          ConstMatrixView<double>, std::uint32_t);
 
 }  // namespace ntk

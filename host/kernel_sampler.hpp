@@ -1,6 +1,6 @@
 #pragma once
 
-// What every kernel sampler has in common, and the one that works on any backend.
+// What every kernel sampler has in common, and the kernels of one network by the operations of any backend.
 
 #include <ntkcuda/backend.hpp>
 #include <ntkcuda/kernel_sampler.hpp>
@@ -40,10 +40,5 @@ extern template class CheckedSampler<double>;
 template <class Real>
 [[nodiscard]] HostMatrix<Real> drawn_kernels(const std::shared_ptr<Backend<Real>>& backend, const KernelSamplerOptions& options,
                                              const KernelLayout& layout, ConstMatrixView<Real> x, std::uint32_t index);
-
-/// Sampler::weights, one network after another by the operations of the backend.
-template <class Real>
-[[nodiscard]] std::unique_ptr<KernelSampler<Real>> make_layerwise_sampler(std::shared_ptr<Backend<Real>> backend,
-                                                                          const KernelSamplerOptions& options, ConstMatrixView<Real> x);
 
 }  // namespace ntk

@@ -3,6 +3,7 @@
 #include "support/tolerance.hpp"
 
 #include "host/backend/sampler_lanes.hpp"
+#include "host/backend/sampler_units.hpp"
 
 #include <ntkcuda/backend.hpp>
 #include <ntkcuda/exact_moments.hpp>
@@ -489,7 +490,8 @@ void check_variants() {
                 for (std::uint32_t network = 0; network < 16; network += static_cast<std::uint32_t>(variant.lanes)) {
                     variant.run(task, network, workspace);
                     for (int lane = 0; lane < variant.lanes; ++lane)
-                        for (Index e = 0; e < task.layout.columns(); ++e) first.push_back(workspace.small.kernels[e * variant.lanes + lane]);
+                        for (Index e = 0; e < task.layout.columns(); ++e)
+                            first.push_back(workspace.small.kernels[e * variant.lanes + lane]);
                 }
                 numbers.push_back(first);
                 EXPECT_EQ(std::memcmp(numbers.front().data(), first.data(), first.size() * sizeof(Real)), 0) << c.name;
@@ -499,6 +501,30 @@ void check_variants() {
 TEST(LaneSamplers, EveryInstructionSetGivesTheSameBits) {
     check_variants<double>();
     check_variants<float>();
+}
+
+TEST(UnitSamplers, GiveWhatLanesGive) {
+    for (const Block block : {Block::full, Block::trace, Block::diag})
+        for (const Case& c : cases()) {
+            SCOPED_TRACE(c.name);
+            const KernelSamplerOptions options{c.architecture, Sampler::conditional, 5, block, true};
+            const SamplerTask<double> task(options, kernel_layout(options, c.samples), random_matrix(c.samples, c.architecture.inputs));
+            const LaneSampler<double>& lanes = lane_sampler_variants<double>().front();
+            LaneWorkspace<double> group(task, lanes.lanes);
+            UnitWorkspace workspace(task);
+            lanes.run(task, 3, group);
+            std::vector<double> first;
+            for (const UnitSampler run : unit_sampler_variants()) {
+                run(task, 3, workspace);
+                const std::vector<double> numbers(workspace.small.kernels, workspace.small.kernels + task.layout.columns());
+                if (first.empty()) first = numbers;
+                EXPECT_EQ(numbers, first) << "another instruction set";
+                for (std::size_t e = 0; e < numbers.size(); ++e)
+                    ASSERT_NEAR(numbers[e], group.small.kernels[e * static_cast<std::size_t>(lanes.lanes)],
+                                1e-9 * (1 + std::fabs(numbers[e])))
+                        << "column " << e;
+            }
+        }
 }
 
 TEST_P(KernelSamplers, RefuseWhatDoesNotFit) {

@@ -19,6 +19,11 @@ template <class Real, int lanes>
 struct LaneVector {
     typedef Real Type __attribute__((vector_size(lanes * sizeof(Real)), may_alias));
 };
+/// One lane: a plain number.
+template <class Real>
+struct LaneVector<Real, 1> {
+    typedef Real Type __attribute__((may_alias));
+};
 template <class Real, int lanes>
 using Lanes = typename LaneVector<Real, lanes>::Type;
 
@@ -32,6 +37,15 @@ NTK_INLINE const Lanes<Real, lanes>& lanes_at(const Real* array, Index e) {
     return *reinterpret_cast<const Lanes<Real, lanes>*>(array + e * lanes);
 }
 
+/// to = number e of an array of another type.
+template <int lanes, class Value, class Vector>
+NTK_INLINE void read_lanes(const Value* array, Index e, Vector& to) {
+    if constexpr (lanes == 1)
+        to = array[e];
+    else
+        to = __builtin_convertvector(lanes_at<lanes>(array, e), Vector);
+}
+
 /// Entry (row, term) of a factor of a product, at data + row * row_stride + term * term_stride: a number of `lanes` networks, or with
 /// Broadcast one number that is the same in all lanes.
 template <class Value>
@@ -41,7 +55,7 @@ struct LaneOperand {
 
     template <int lanes, class Vector>
     NTK_INLINE void get(Index row, Index term, Vector& to) const {
-        to = __builtin_convertvector(lanes_at<lanes>(data, row * row_stride + term * term_stride), Vector);
+        read_lanes<lanes>(data, row * row_stride + term * term_stride, to);
     }
 };
 template <class Value>
@@ -55,8 +69,10 @@ struct Broadcast {
     }
 };
 
-/// How lane_product leaves its result: stored, added to what is there, or only the lower triangle (and no more than its tiles) stored.
-enum class LaneProduct { store, add, lower };
+/// How lane_product leaves its result: stored or added to what is there; all of it or at least the lower triangle.
+enum class LaneProduct { store, add, store_lower, add_lower };
+constexpr bool adds(LaneProduct kind) { return kind == LaneProduct::add || kind == LaneProduct::add_lower; }
+constexpr bool is_lower(LaneProduct kind) { return kind == LaneProduct::store_lower || kind == LaneProduct::add_lower; }
 
 /// out(r, c) = [out(r, c) +] sum_t x(r, t) y(c, t) for rows [r, r + R) and columns [c, c + C), the sums in the registers.
 template <int lanes, int R, int C, LaneProduct kind, class Real, class X, class Y>
@@ -75,7 +91,7 @@ NTK_INLINE void product_tile(const X& x, Index r, const Y& y, Index c, Index ter
     for (int i = 0; i < R; ++i)
         for (int j = 0; j < C; ++j) {
             Vector& to = lanes_at<lanes>(out, (r + i) * out_stride + c + j);
-            to = kind == LaneProduct::add ? to + sum[i][j] : sum[i][j];
+            to = adds(kind) ? to + sum[i][j] : sum[i][j];
         }
 }
 
@@ -83,7 +99,7 @@ template <int lanes, int R, LaneProduct kind, class Real, class X, class Y>
 NTK_INLINE void product_rows(const X& x, Index r, const Y& y, Index cols, Index terms, Real* out, Index out_stride) {
     // As many sums as there are registers: 32 with AVX-512, else 16.
     constexpr int side = lanes * sizeof(Real) == 64 ? 4 : 2;
-    if constexpr (kind == LaneProduct::lower) cols = std::min(cols, r + R);
+    if constexpr (is_lower(kind)) cols = std::min(cols, r + R);
     Index c = 0;
     if constexpr (side == 4)
         for (; c + 4 <= cols; c += 4) product_tile<lanes, R, 4, kind>(x, r, y, c, terms, out, out_stride);

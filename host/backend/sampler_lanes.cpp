@@ -100,7 +100,7 @@ private:
             }
         lane_activate<lanes>(task.architecture().activation, n * out, to.activation, to.slope);
         const LaneOperand<Real> a{to.activation, out, 1};
-        lane_product<lanes, LaneProduct::lower>(n, a, n, a, out, this->small_layer(l).gram, n);
+        lane_product<lanes, LaneProduct::store_lower>(n, a, n, a, out, this->small_layer(l).gram, n);
     }
 
     /// delta^{l-1} from delta^l, l > 1.
@@ -130,8 +130,10 @@ private:
         const LaneOperand<Real> delta{w.delta, out, 1}, activation{layer(l - 1).activation, in, 1};
         draw(backward_stream(l), rows * in, w.noise_normals);
         if (task.has_bias()) draw(backward_bias_stream(l), rows, small.noise_bias);
-        lane_product<lanes, LaneProduct::lower>(rows, delta, rows, delta, out, small.delta_factor, rows);
-        this->cholesky(rows, small.delta_factor, 0, small.delta_factor, small.delta_inverse_pivot);
+        if (task.options.block != Block::full)
+            lane_product<lanes, LaneProduct::store_lower>(rows, delta, rows, delta, out, small.delta_factor, rows);
+        this->cholesky(rows, task.options.block == Block::full ? small.delta_gram : small.delta_factor, 0, small.delta_factor,
+                       small.delta_inverse_pivot);
         lane_product<lanes, LaneProduct::store>(n, activation, rows, LaneOperand<float>{w.noise_normals, in, 1}, in, small.noise, rows);
         lane_product<lanes, LaneProduct::store>(rows, delta, n, LaneOperand<float>{layer(l).normals, out, 1}, out, small.mean, n);
         this->solve_backward(l);
@@ -153,7 +155,7 @@ private:
         }
         const Index count = task.delta_gram_rows();
         const LaneOperand<Real> delta{w.delta, length, 1};
-        lane_product<lanes, LaneProduct::lower>(count, delta, count, delta, length, small.delta_gram, count);
+        lane_product<lanes, LaneProduct::store_lower>(count, delta, count, delta, length, small.delta_gram, count);
     }
 
     LaneWorkspace<Real>& w;

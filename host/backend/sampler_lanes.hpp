@@ -30,7 +30,7 @@ private:
     LaneWorkspace() = default;
     void place(Arena& arena, const SamplerTask<Real>& task);
 
-    ArenaMemory memory_{0};
+    ArenaMemory memory_;
 };
 
 /// The numbers of networks network .. network + lanes - 1, into workspace.small.kernels.

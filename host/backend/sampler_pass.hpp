@@ -73,12 +73,13 @@ protected:
                     at(factor, j * count + i) = Vector{};
                     continue;
                 }
-                Real *diagonal = factor + (i * count + i) * lanes, *reciprocal = inverse + i * lanes;
-                const Vector bound = tolerance * entry;
+                Real *pivot = factor + (i * count + i) * lanes, *reciprocal = inverse + i * lanes;
+                at(factor, i * count + i) = rest;
+                at(inverse, i) = tolerance * entry;
                 for (int lane = 0; lane < lanes; ++lane) {
-                    const bool independent = rest[lane] > bound[lane];
-                    const Real root = std::sqrt(independent ? rest[lane] : Real{1});
-                    diagonal[lane] = independent ? root : 0;
+                    const bool independent = pivot[lane] > reciprocal[lane];
+                    const Real root = std::sqrt(independent ? pivot[lane] : Real{1});
+                    pivot[lane] = independent ? root : 0;
                     reciprocal[lane] = independent ? 1 / root : 0;
                 }
             }
@@ -97,7 +98,11 @@ protected:
         for (Index i = 0; i < n; ++i)
             for (Index r = 0; r < rows; ++r) {
                 Vector rest = at(small.noise, i * rows + r);
-                if (task.has_bias()) rest += bias * __builtin_convertvector(lanes_at<lanes>(small.noise_bias, r), Vector);
+                if (task.has_bias()) {
+                    Vector entry;
+                    read_lanes<lanes>(small.noise_bias, r, entry);
+                    rest += bias * entry;
+                }
                 for (Index j = 0; j < i; ++j) rest -= lanes_at<lanes>(factor, i * n + j) * at(small.noise, j * rows + r);
                 at(small.noise, i * rows + r) = rest * lanes_at<lanes>(inverse, i);
             }
