@@ -16,6 +16,7 @@ struct Tiling {
     Index limit = 2048;                    ///< the same for the infinite-width recursion
     Index limit_layers = 64;               ///< layers of it in one pass over a tile; deeper recursions store the pairs in between
     Index sampler_bytes = Index{1} << 31;  ///< for a batch of networks of a kernel sampler
+    Index fused_network_bytes = 1 << 18;   ///< a network that needs no more has a block of threads to itself
 };
 
 template <class Real>

@@ -169,22 +169,26 @@ std::vector<Operation> limit_operations() {
     };
 }
 
-Operation sampling(const std::string& name, Sampler sampler) {
-    return {name, [sampler](const Device& device) {
+/// The devices of these tests have a block of threads for networks on up to 2 samples.
+Operation sampling(const std::string& name, Sampler sampler, Index samples) {
+    return {name, [=](const Device& device) {
                 KernelSamplerOptions options;
                 options.architecture.inputs = 3;
                 options.architecture.hidden = {2, 5, 4};
                 options.architecture.biases = Biases::trained;
                 options.architecture.bias_std = 0.5;
                 options.sampler = sampler;
-                const auto drawn = device->kernel_sampler(options, upload(device, numbers(2, 3, 5)).view());
+                const auto drawn = device->kernel_sampler(options, upload(device, numbers(samples, 3, 5)).view());
                 Matrix<double> out(device, 2, drawn->layout().columns());
                 drawn->sample(4, out.view());
                 return values(out);
             }};
 }
 
-std::vector<Operation> samplers() { return {sampling("weights", Sampler::weights), sampling("conditional", Sampler::conditional)}; }
+std::vector<Operation> samplers() {
+    return {sampling("batched weights", Sampler::weights, 3), sampling("fused weights", Sampler::weights, 2),
+            sampling("conditional", Sampler::conditional, 2)};
+}
 
 /// Whole runs over the public interface.
 std::vector<Operation> runs() {
@@ -258,7 +262,8 @@ std::vector<Operation> solver_operations() {
 }
 
 Device new_device() {
-    return std::make_shared<cuda::CudaBackend<double>>(0, cuda::Tiling{.gram = 4, .limit = 8, .limit_layers = 2, .sampler_bytes = 4096});
+    return std::make_shared<cuda::CudaBackend<double>>(
+        0, cuda::Tiling{.gram = 4, .limit = 8, .limit_layers = 2, .sampler_bytes = 4096, .fused_network_bytes = 1400});
 }
 
 /// The result with the k-th call failing; nothing if an Error came out.
