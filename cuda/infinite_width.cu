@@ -50,7 +50,7 @@ __global__ void tabulate_kernel(Recursion recursion, Dual dual, Side side, Pass 
     for_each_entry(1, side.count, [&](Index, Index j) {
         SampleState state = pass.first == 0 ? SampleState{} : side.states[j];
         for (Index l = pass.first; l < pass.last; ++l) {
-            TableEntry<Dual> entry{};
+            TableEntry<LayerFactors, Dual> entry{};
             if (l == 0) {
                 entry.layer =
                     first_layer(recursion.constants, recursion.gains[0], side.facts[j].mean_square, side.facts[j].squared_norm == 0, state);
@@ -58,7 +58,7 @@ __global__ void tabulate_kernel(Recursion recursion, Dual dual, Side side, Pass 
             } else {
                 entry.layer = next_layer(recursion.constants, dual, recursion.gains[l], state, entry.dual);
             }
-            entry.store(side.table + (l - pass.first) * TableEntry<Dual>::count * side.count + j, side.count);
+            entry.store(side.table + (l - pass.first) * TableEntry<LayerFactors, Dual>::count * side.count + j, side.count);
         }
         side.states[j] = state;
     });
@@ -111,7 +111,8 @@ __device__ PairState first_state(const PairTile& tile, Index i, Index j, double 
 
 /// `Bias`: sigma_b > 0 (without it the image is the next correlation).
 template <class Dual, bool Bias>
-__device__ PairState next_state(const Dual& dual, const PairState& state, const TableEntry<Dual>& x, const TableEntry<Dual>& y) {
+__device__ PairState next_state(const Dual& dual, const PairState& state, const TableEntry<LayerFactors, Dual>& x,
+                                const TableEntry<LayerFactors, Dual>& y) {
     const Image image = dual.image(state.correlation, x.dual, y.dual);
     return {Bias ? next_correlation(image, x.layer, y.layer) : image.value, next_tangent_value(state.tangent, image, x.layer, y.layer)};
 }
@@ -138,10 +139,10 @@ __global__ void pairs_kernel(Recursion recursion, Dual dual, PairTile tile, Pass
         const Index pair = i * tile.cols.count + j;
         PairState state = pass.first == 0 ? first_state<Dual>(tile, i, j, tile.entries[pair]) : PairState::load(tile.pairs + pair, pairs);
         for (Index l = pass.first == 0 ? 1 : pass.first; l < pass.last; ++l) {
-            const Index layer = (l - pass.first) * TableEntry<Dual>::count;
-            state =
-                next_state<Dual, Bias>(dual, state, TableEntry<Dual>::load(tile.rows.table + layer * tile.rows.count + i, tile.rows.count),
-                                       TableEntry<Dual>::load(tile.cols.table + layer * tile.cols.count + j, tile.cols.count));
+            const Index layer = (l - pass.first) * TableEntry<LayerFactors, Dual>::count;
+            state = next_state<Dual, Bias>(
+                dual, state, TableEntry<LayerFactors, Dual>::load(tile.rows.table + layer * tile.rows.count + i, tile.rows.count),
+                TableEntry<LayerFactors, Dual>::load(tile.cols.table + layer * tile.cols.count + j, tile.cols.count));
         }
         if (pass.last < recursion.depth) {
             state.store(tile.pairs + pair, pairs);
@@ -221,7 +222,8 @@ void limit_kernel(Context& context, const Tiling& tiling, const Recursion& recur
                   const MeasuredRows<Real>& x2, bool lower, MatrixView<Real> out) {
     const Index rows = std::min(tiling.limit, out.rows()), cols = std::min(tiling.limit, out.cols());
     const Index layers = std::min(tiling.limit_layers, recursion.depth);
-    const SideMemory row_memory(context, rows, layers, TableEntry<Dual>::count), col_memory(context, cols, layers, TableEntry<Dual>::count);
+    const SideMemory row_memory(context, rows, layers, TableEntry<LayerFactors, Dual>::count),
+        col_memory(context, cols, layers, TableEntry<LayerFactors, Dual>::count);
     const Buffer pairs(context, layers < recursion.depth ? PairState::count * rows * cols * sizeof(double) : 0);
     for_each_pair_tile(context, tiling.limit, x1, x2, lower, out,
                        [&](const ScaledRows& left, const ScaledRows& right, bool on_diagonal, double* entries) {

@@ -20,9 +20,9 @@ NTK_INLINE void tabulate(const LimitProblem& problem, const Dual& dual, const Li
                          SampleState* states, double* root, double* table) {
     for (Index l = first; l < last; ++l) {
         const DoubleDouble gain = problem.gains[static_cast<std::size_t>(l)];
-        double* layer = table + (l - first) * TableEntry<Dual>::count * samples.count;
+        double* layer = table + (l - first) * TableEntry<LayerFactors, Dual>::count * samples.count;
         for (Index j = 0; j < samples.count; ++j) {
-            TableEntry<Dual> entry{};
+            TableEntry<LayerFactors, Dual> entry{};
             if (l == 0) {
                 entry.layer = first_layer(problem.constants, gain, samples.mean_square[j], samples.squared_norm[j] == 0, states[j]);
                 root[j] = std::sqrt(states[j].covariance.hi);
@@ -101,10 +101,10 @@ NTK_INLINE void start_block(const LimitWorkspace& w, const LimitSamples& rows, I
 template <class Dual, bool Ntk, bool Bias>
 NTK_INLINE void advance_block(const Dual& dual, const double* row_table, Index row_stride, const double* col_table, Index col_stride,
                               Index count, PairBlock& pairs) {
-    const TableEntry<Dual> x = TableEntry<Dual>::load(row_table, row_stride);
+    const TableEntry<LayerFactors, Dual> x = TableEntry<LayerFactors, Dual>::load(row_table, row_stride);
 #pragma omp simd
     for (Index b = 0; b < count; ++b) {
-        const TableEntry<Dual> y = TableEntry<Dual>::load(col_table + b, col_stride);
+        const TableEntry<LayerFactors, Dual> y = TableEntry<LayerFactors, Dual>::load(col_table + b, col_stride);
         const Correlation c{pairs.rho[b], pairs.below_one[b], pairs.above_minus_one[b], pairs.difference[b]};
         const Image image = dual.image(c, x.dual, y.dual);
         if constexpr (Ntk) pairs.tangent[b] = next_tangent_value(pairs.tangent[b], image, x.layer, y.layer);
@@ -132,7 +132,7 @@ NTK_INLINE void transfer_block(LimitWorkspace& w, Index pair_count, Index first,
 template <class Dual, bool Ntk, bool Bias>
 NTK_INLINE void tile(const LimitProblem& problem, const Dual& dual, const LimitSamples& rows, const LimitSamples& cols, bool lower,
                      LimitWorkspace& w, double* entries) {
-    constexpr Index factors = TableEntry<Dual>::count;
+    constexpr Index factors = TableEntry<LayerFactors, Dual>::count;
     const auto depth = static_cast<Index>(problem.gains.size());
     const auto diagonal = [](const SampleState& s) { return Ntk ? s.tangent.hi : s.covariance.hi; };
     for (Index first = 0; first < depth; first += LimitWorkspace::layers_at_once) {
@@ -229,7 +229,8 @@ double diagonal_of(const LimitProblem& problem, const Dual& dual, double mean_sq
 LimitWorkspace::LimitWorkspace(const LimitProblem& problem, Index side) {
     const auto depth = static_cast<Index>(problem.gains.size());
     const auto samples = static_cast<std::size_t>(side);
-    const Index factors = problem.activation.kind == Activation::Kind::erf ? TableEntry<ErfDual>::count : TableEntry<RectifierDual>::count;
+    const Index factors = problem.activation.kind == Activation::Kind::erf ? TableEntry<LayerFactors, ErfDual>::count
+                                                                           : TableEntry<LayerFactors, RectifierDual>::count;
     const std::size_t table = static_cast<std::size_t>(std::min(depth, layers_at_once) * factors) * samples;
     row_states.resize(samples);
     col_states.resize(samples);

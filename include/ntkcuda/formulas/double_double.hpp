@@ -45,4 +45,32 @@ NTK_HD DoubleDouble operator*(DoubleDouble a, DoubleDouble b) {
     return ordered_sum(product.hi, product.lo + (a.hi * b.lo + a.lo * b.hi));
 }
 
+NTK_HD DoubleDouble operator-(DoubleDouble a, DoubleDouble b) { return a + DoubleDouble{-b.hi, -b.lo}; }
+
+NTK_HD DoubleDouble operator/(DoubleDouble a, DoubleDouble b) {
+    const double first = a.hi / b.hi;
+    const DoubleDouble rest = a - DoubleDouble{first, 0} * b;
+    return ordered_sum(first, (rest.hi + rest.lo) / b.hi);
+}
+
+/// The square root of a >= 0.
+NTK_HD DoubleDouble root(DoubleDouble a) {
+    const double first = sqrt(a.hi);
+    const DoubleDouble rest = a - exact_product(first, first);
+    return ordered_sum(first, first > 0 ? (rest.hi + rest.lo) / (2 * first) : 0);
+}
+
+/// One of two, number by number: loops only vectorise around selections of numbers, not of places in memory.
+NTK_HD DoubleDouble select(bool first, DoubleDouble a, DoubleDouble b) {
+    const double a_hi = a.hi, a_lo = a.lo, b_hi = b.hi, b_lo = b.lo;
+    return {first ? a_hi : b_hi, first ? a_lo : b_lo};
+}
+
+/// a x + b. With a double-double it is rounded once, so that a factor which is the same in many layers does not bring the same error to
+/// each.
+NTK_HD double multiply_add(DoubleDouble a, double x, double b) { return fma(a.hi, x, a.lo * x + b); }
+NTK_HD double multiply_add(double a, double x, double b) { return a * x + b; }
+NTK_HD double rounded(DoubleDouble a) { return a.hi; }
+NTK_HD double rounded(double a) { return a; }
+
 }  // namespace ntk::formulas

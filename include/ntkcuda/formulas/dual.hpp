@@ -19,7 +19,6 @@
 namespace ntk::formulas {
 
 inline constexpr double inverse_pi = 0.31830988618379067154;
-inline constexpr double half_pi = 1.5707963267948966192;
 
 /// The correlation of a pair.
 struct Correlation {
@@ -32,6 +31,8 @@ struct Correlation {
 /// The same of the images under phi, e_xy = E[phi(u) phi(v)], with the normalised derivative dual.
 struct Image {
     Correlation value;        ///< of e_x, e_y, e_xy
+    double below_one_low;     ///< what rounding cut off 1 - rho, where a layer may hardly change it: for rho >= 0, else 0
+    double below_one_slope;   ///< what a layer multiplies 1 - rho by where it is small
     double slope;             ///< kappa' = s_xy / sqrt(s_x s_y), s = E[phi' phi']
     double slope_below_one;   ///< 1 - kappa'
     double slope_difference;  ///< (s_x - s_y) / sqrt(s_x s_y)
@@ -56,14 +57,6 @@ NTK_HD Correlation consistent(const Correlation& c) {
             : near_minus_one ? c.above_minus_one
                              : 1 + c.rho,
             c.difference};
-}
-
-NTK_HD double smaller(double a, double b) { return a < b ? a : b; }
-
-/// The angle in [0, pi/2] whose sine and cosine are given, both >= 0.
-NTK_HD double angle_of(double sine, double cosine) {
-    const double least = smaller(sine, cosine), angle = least * arcsine_ratio(least * least);
-    return sine <= cosine ? angle : half_pi - angle;
 }
 
 /// 1 - (sum of w_i w'_i) for two unit vectors in the plane, (weight, bias), given the first minor m = weight bias' - bias weight'.
@@ -125,6 +118,8 @@ struct RectifierDual {
         image.value.below_one = (acute ? c.below_one : two_minus_bend - one_minus_bend * c.above_minus_one) - bracket;
         image.value.above_minus_one = c.above_minus_one + bracket - (acute ? 0 : bend * c.rho);
         image.value.difference = c.difference;
+        image.below_one_low = acute ? (c.below_one - image.value.below_one) - bracket : 0;
+        image.below_one_slope = 1;
         image.slope = acute ? 1 - angle : one_minus_bend + angle;
         image.slope_below_one = acute ? angle : bend - angle;
         image.slope_difference = 0;
@@ -139,18 +134,25 @@ struct RectifierDual {
 /// alpha_y: alpha_0 - alpha_xy from the sine of the difference, sqrt(alpha_x alpha_y) - alpha_0 (zero for equal variances) from the
 /// expansion of log(sin(alpha)/alpha), whose coefficients have one sign:
 ///     log( sin sqrt(alpha_x alpha_y) / sin alpha_0 ) = 1/2 sum_k zeta(2k)/k ((alpha_x/pi)^k - (alpha_y/pi)^k)^2.
-struct ErfDual {
+///
+/// Near rho = 1, 0 and -1 the dual is linear, and a deep network multiplies by its derivative there in every layer. So for a million layers
+/// (`Precise`) the derivatives, tan(alpha)/alpha and sin(alpha)/alpha, are kept as sums of two doubles, and what bends the dual away from
+/// them is a small term that is added before the one rounding.
+template <bool Precise>
+struct ErfDualOf {
     static constexpr bool depends_on_variance = true;
 
     struct Factors {
-        double sine_root;    ///< sqrt(2q / (1 + 2q)); its square is sin alpha
-        double bias_root;    ///< 1 / sqrt(1 + 2q)
-        double cosine;       ///< cos alpha = sqrt(1 + 4q) / (1 + 2q)
-        double cosine_root;  ///< its root
-        double angle;        ///< alpha
-        double angle_root;   ///< 1 / sqrt(alpha)
+        double sine_root;        ///< sqrt(2q / (1 + 2q)); its square is sin alpha
+        double bias_root;        ///< 1 / sqrt(1 + 2q)
+        double cosine;           ///< cos alpha = sqrt(1 + 4q) / (1 + 2q)
+        double cosine_root;      ///< its root
+        double angle;            ///< alpha
+        double angle_root;       ///< 1 / sqrt(alpha)
+        DoubleDouble near_root;  ///< if Precise: sqrt(tan(alpha) / alpha)
+        DoubleDouble far_root;   ///< if Precise: sqrt(sin(alpha) / alpha)
 
-        static constexpr int count = 6;
+        static constexpr int count = Precise ? 10 : 6;
         NTK_HD void store(double* to, long stride) const {
             to[0] = sine_root;
             to[stride] = bias_root;
@@ -158,59 +160,119 @@ struct ErfDual {
             to[3 * stride] = cosine_root;
             to[4 * stride] = angle;
             to[5 * stride] = angle_root;
+            if constexpr (Precise) {
+                to[6 * stride] = near_root.hi;
+                to[7 * stride] = near_root.lo;
+                to[8 * stride] = far_root.hi;
+                to[9 * stride] = far_root.lo;
+            }
         }
         NTK_HD static Factors load(const double* from, long stride) {
-            return {from[0], from[stride], from[2 * stride], from[3 * stride], from[4 * stride], from[5 * stride]};
+            if constexpr (Precise)
+                return {from[0],
+                        from[stride],
+                        from[2 * stride],
+                        from[3 * stride],
+                        from[4 * stride],
+                        from[5 * stride],
+                        {from[6 * stride], from[7 * stride]},
+                        {from[8 * stride], from[9 * stride]}};
+            else
+                return {from[0], from[stride], from[2 * stride], from[3 * stride], from[4 * stride], from[5 * stride], {}, {}};
         }
     };
 
-    NTK_HD SelfImage self_image(DoubleDouble variance, Factors& f) const {
+    NTK_HD SelfImage self_image(DoubleDouble q, Factors& f) const {
         constexpr DoubleDouble two_over_pi{0.63661977236758138243, -3.9357353350364973908e-17};
-        const double q = variance.hi, shifted = 1 + 2 * q, root = sqrt(1 + 4 * q);
-        f.sine_root = sqrt(2 * q / shifted);
-        f.bias_root = 1 / sqrt(shifted);
-        f.cosine = root / shifted;
-        f.cosine_root = sqrt(f.cosine);
-        f.angle = atan2(2 * q, root);
-        f.angle_root = 1 / sqrt(f.angle);
-        return {two_over_pi * DoubleDouble{f.angle, 0}, two_over_pi * DoubleDouble{2 / root, 0}};
+        DoubleDouble steep, sine, cosine, angle;
+        if constexpr (Precise) {
+            const DoubleDouble one{1, 0}, twice{2 * q.hi, 2 * q.lo}, shifted = one + twice;
+            steep = root(one + DoubleDouble{2 * twice.hi, 2 * twice.lo});
+            sine = twice / shifted;
+            cosine = steep / shifted;
+            angle = precise_angle_of(sine, cosine);
+            f.near_root = root(twice / (steep * angle));
+            f.far_root = root(sine / angle);
+        } else {
+            const double shifted = 1 + 2 * q.hi;
+            steep = {sqrt(1 + 4 * q.hi), 0};
+            sine = {2 * q.hi / shifted, 0};
+            cosine = {steep.hi / shifted, 0};
+            angle = {atan2(2 * q.hi, steep.hi), 0};
+        }
+        f.sine_root = sqrt(sine.hi);
+        f.bias_root = 1 / sqrt(1 + 2 * q.hi);
+        f.cosine = cosine.hi;
+        f.cosine_root = sqrt(cosine.hi);
+        f.angle = angle.hi;
+        f.angle_root = 1 / sqrt(angle.hi);
+        const DoubleDouble slope = Precise ? two_over_pi * DoubleDouble{2, 0} / steep : two_over_pi * DoubleDouble{2 / steep.hi, 0};
+        return {two_over_pi * angle, slope};
     }
 
     NTK_HD double mean_slope(double q) const { return 1.1283791670955125739 / sqrt(1 + 2 * q); }
 
     NTK_HD Image image(const Correlation& tracked, const Factors& x, const Factors& y) const {
         const Correlation c = consistent(tracked);
+        const bool acute = c.rho >= 0;
+        const double size = fabs(c.rho), short_of_one = acute ? c.below_one : c.above_minus_one;
         // The correlation of 2q + 1: 1 - weight - bias = defect.
         const double weight = x.sine_root * y.sine_root, bias = x.bias_root * y.bias_root;
         const double minor = c.difference * weight * bias / (x.sine_root * y.bias_root + y.sine_root * x.bias_root);
         const double rest = bias + plane_defect(weight, bias, minor);
-        const double below_one = weight * c.below_one + rest, above_minus_one = weight * c.above_minus_one + rest;
-        const double sine = weight * fabs(c.rho), squared_cosine = below_one * above_minus_one, cosine = sqrt(squared_cosine);
         const double parallel_squared_cosine = rest * (1 + weight), parallel_cosine = sqrt(parallel_squared_cosine);
-
-        // near = alpha_0 - |alpha_xy|, far = alpha_0 + |alpha_xy|.
-        const double angle = angle_of(sine, cosine), weight_square = weight * weight;
-        const double spread = weight_square * c.below_one * c.above_minus_one;
-        const double near = angle_of(spread / (weight * cosine + sine * parallel_cosine), parallel_cosine * cosine + weight * sine);
-        const double far = near + 2 * angle;
-
-        const double sine_x = x.sine_root * x.sine_root, sine_y = y.sine_root * y.sine_root;
-        const double turn = c.difference * weight * bias * (sine_x + sine_y) / (sine_x * y.cosine + sine_y * x.cosine);
-        const double turn_size = angle_of(fabs(turn), x.cosine * y.cosine + sine_x * sine_y);
-        const double angle_difference = turn < 0 ? -turn_size : turn_size;
-        const double excess = parallel_excess(x.angle, y.angle, angle_difference, weight_square, parallel_squared_cosine, parallel_cosine);
-
+        const double sine = weight * size, squared_sine = sine * sine;
+        const double squared_cosine =
+            squared_sine <= 0.5 ? 1 - squared_sine : (weight * c.below_one + rest) * (weight * c.above_minus_one + rest);
+        const double cosine = sqrt(squared_cosine);
         const double scale = x.angle_root * y.angle_root;
-        const bool acute = c.rho >= 0;
-        Image image;
-        image.value.rho = (acute ? angle : -angle) * scale;
-        image.value.below_one = (excess + (acute ? near : far)) * scale;
-        image.value.above_minus_one = (excess + (acute ? far : near)) * scale;
-        image.value.difference = angle_difference * scale;
 
-        const double cosine_roots = x.cosine_root * y.cosine_root, cosines = x.cosine * y.cosine;
+        const double sine_x = x.sine_root * x.sine_root, sine_y = y.sine_root * y.sine_root, cosines = x.cosine * y.cosine;
+        const double imbalance = weight * bias * c.difference;  // sin alpha_x - sin alpha_y
+        const double turn = imbalance * ((sine_x + sine_y) / (sine_x * y.cosine + sine_y * x.cosine));
+        const double turn_cosine = cosines + sine_x * sine_y, turn_size = angle_of(fabs(turn), turn_cosine);
+        const double angle_difference = turn < 0 ? -turn_size : turn_size;
+        const double excess = scale * parallel_excess(x.angle, y.angle, angle_difference, weight, parallel_squared_cosine, parallel_cosine);
+
+        const double cosine_roots = x.cosine_root * y.cosine_root;
+
+        // |alpha_xy| / sqrt(alpha_x alpha_y).
+        const double least = smaller(sine, cosine), bow = arcsine_excess(least * least), angle = least * (1 + bow);
+        double value = scale * (sine <= cosine ? angle : half_pi - angle);
+
+        // 1 - |alpha_xy| / sqrt(alpha_x alpha_y), from the sine and cosine of alpha_0 - |alpha_xy|.
+        const double short_spread = short_of_one * (1 + size), spread = weight * weight * short_spread;
+        const double near_sine = weight * short_spread / (cosine + size * parallel_cosine);
+        const double near_cosine = parallel_cosine * cosine + weight * sine, near_least = smaller(near_sine, near_cosine);
+        const double near_bow = arcsine_excess(near_least * near_least), near_angle = near_least * (1 + near_bow);
+        const bool steep = near_sine > near_cosine;
+        double near = scale * (steep ? half_pi - near_angle : near_angle) + excess, near_low = 0, near_derivative = 1;
+        if constexpr (Precise) {
+            const DoubleDouble far_slope = x.far_root * y.far_root, near_slope = x.near_root * y.near_root;
+            if (sine <= cosine) value = multiply_add(far_slope, size, far_slope.hi * size * bow);
+            // That sine is tan(alpha_0) short_of_one (1 - bend), and tan^2 alpha_0 = tan alpha_x tan alpha_y (1 - sag)^2.
+            const double bend = weight * near_sine / (cosine + parallel_cosine);
+            const double sag = turn * turn / ((1 + turn_cosine) * parallel_cosine * (parallel_cosine + cosine_roots));
+            const double bent = near_bow - (1 + near_bow) * (bend + sag - bend * sag);
+            const DoubleDouble straight = exact_product(near_slope.hi, short_of_one);
+            const DoubleDouble curved =
+                exact_sum(straight.hi, straight.lo + (near_slope.lo * short_of_one + (near_slope.hi * short_of_one * bent + excess)));
+            const bool small = bend < 0.5 && !steep;
+            near = small ? curved.hi : near;
+            near_low = small ? curved.lo : 0;
+            near_derivative = near_slope.hi;
+        }
+        const double far = near + 2 * value;
+
+        Image image;
+        image.value.rho = acute ? value : -value;
+        image.value.below_one = acute ? near : far;
+        image.value.above_minus_one = acute ? far : near;
+        image.value.difference = angle_difference * scale;
+        image.below_one_low = acute ? near_low : 0;
+        image.below_one_slope = near_derivative;
+
         const double bias_x = x.bias_root * x.bias_root, bias_y = y.bias_root * y.bias_root;
-        const double imbalance = weight * bias * c.difference;
         image.slope = cosine_roots / cosine;
         image.slope_below_one =
             (spread + imbalance * imbalance / (bias_x + bias_y - bias_x * bias_y + cosines)) / (squared_cosine * (1 + image.slope));
@@ -220,7 +282,7 @@ struct ErfDual {
 
 private:
     /// sqrt(alpha_x alpha_y) - alpha_0.
-    NTK_HD static double parallel_excess(double angle_x, double angle_y, double difference, double squared_sine, double squared_cosine,
+    NTK_HD static double parallel_excess(double angle_x, double angle_y, double difference, double sine, double squared_cosine,
                                          double cosine) {
         // zeta(2k)/k; angles are below pi/2, so the terms fall at least as fast as k 4^-k.
         constexpr double coefficients[30] = {
@@ -242,11 +304,13 @@ private:
         NTK_UNROLL
         for (int k = 17; k >= 2; --k) growth = 1 + growth * (twice_log * (1.0 / k));
         growth *= twice_log;  // exp - 1
-        const double squared_excess = squared_sine * growth;
-        const double sine_of_mean = sqrt(squared_sine + squared_excess), cosine_of_mean = sqrt(squared_cosine - squared_excess);
-        const double sine = squared_excess / (sine_of_mean * cosine + sqrt(squared_sine) * cosine_of_mean);
-        return sine * arcsine_ratio(sine * sine);
+        const double cosine_of_mean = sqrt(squared_cosine - sine * sine * growth);
+        const double excess_sine = sine * growth / (sqrt(1 + growth) * cosine + cosine_of_mean);
+        return excess_sine * arcsine_ratio(excess_sine * excess_sine);
     }
 };
+
+using ErfDual = ErfDualOf<false>;
+using PreciseErfDual = ErfDualOf<true>;
 
 }  // namespace ntk::formulas

@@ -37,6 +37,7 @@ struct LayerFactors {
     double covariance_weight, covariance_bias;
     double tangent_weight, tangent_bias, tangent_carry;
 
+    static constexpr bool precise = false;
     static constexpr int count = 5;
     NTK_HD void store(double* to, long stride) const {
         to[0] = covariance_weight;
@@ -50,19 +51,51 @@ struct LayerFactors {
     }
 };
 
+/// The same, with what rounding cut off the two factors that a pair is multiplied by in every layer.
+struct PreciseLayerFactors {
+    double covariance_weight, covariance_bias;
+    double tangent_weight, tangent_bias, tangent_carry;
+    double covariance_weight_low, tangent_carry_low;
+
+    static constexpr bool precise = true;
+    static constexpr int count = 7;
+    NTK_HD void store(double* to, long stride) const {
+        to[0] = covariance_weight;
+        to[stride] = covariance_bias;
+        to[2 * stride] = tangent_weight;
+        to[3 * stride] = tangent_bias;
+        to[4 * stride] = tangent_carry;
+        to[5 * stride] = covariance_weight_low;
+        to[6 * stride] = tangent_carry_low;
+    }
+    NTK_HD static PreciseLayerFactors load(const double* from, long stride) {
+        return {from[0], from[stride], from[2 * stride], from[3 * stride], from[4 * stride], from[5 * stride], from[6 * stride]};
+    }
+};
+
+/// The shares a pair is multiplied by: products of the factors of its two samples.
+NTK_HD double covariance_weight(const LayerFactors& x, const LayerFactors& y) { return x.covariance_weight * y.covariance_weight; }
+NTK_HD double tangent_carry(const LayerFactors& x, const LayerFactors& y) { return x.tangent_carry * y.tangent_carry; }
+NTK_HD DoubleDouble covariance_weight(const PreciseLayerFactors& x, const PreciseLayerFactors& y) {
+    return DoubleDouble{x.covariance_weight, x.covariance_weight_low} * DoubleDouble{y.covariance_weight, y.covariance_weight_low};
+}
+NTK_HD DoubleDouble tangent_carry(const PreciseLayerFactors& x, const PreciseLayerFactors& y) {
+    return DoubleDouble{x.tangent_carry, x.tangent_carry_low} * DoubleDouble{y.tangent_carry, y.tangent_carry_low};
+}
+
 /// What one sample brings to its pairs at one layer; samples by layers of these make a table.
-template <class Dual>
+template <class Layer, class Dual>
 struct TableEntry {
-    LayerFactors layer;
+    Layer layer;
     typename Dual::Factors dual;
 
-    static constexpr int count = LayerFactors::count + Dual::Factors::count;
+    static constexpr int count = Layer::count + Dual::Factors::count;
     NTK_HD void store(double* to, long stride) const {
         layer.store(to, stride);
-        dual.store(to + LayerFactors::count * stride, stride);
+        dual.store(to + Layer::count * stride, stride);
     }
     NTK_HD static TableEntry load(const double* from, long stride) {
-        return {LayerFactors::load(from, stride), Dual::Factors::load(from + LayerFactors::count * stride, stride)};
+        return {Layer::load(from, stride), Dual::Factors::load(from + Layer::count * stride, stride)};
     }
 };
 
@@ -111,22 +144,22 @@ struct Tangent {
     double difference;  ///< (Theta_x - Theta_y) / sqrt(Theta_x Theta_y)
 };
 
-/// Shares a pair has in common: the products of the factors of its two samples.
-struct CovarianceShares {
-    double weight, bias;
-    NTK_HD CovarianceShares(const LayerFactors& x, const LayerFactors& y)
-        : weight(x.covariance_weight * y.covariance_weight), bias(x.covariance_bias * y.covariance_bias) {}
-};
+/// 1 - (weight + bias) of the covariance, `difference` = (q'_x - q'_y)/g'.
+template <class Layer>
+NTK_HD double covariance_defect(double difference, const Layer& x, const Layer& y) {
+    const double weight = x.covariance_weight * y.covariance_weight, bias = x.covariance_bias * y.covariance_bias;
+    const double minor =
+        ratio_or_zero(difference * bias, x.covariance_weight * y.covariance_bias + y.covariance_weight * x.covariance_bias);
+    return plane_defect(weight, bias, minor);
+}
 
 /// q'_xy from e_xy: sigma_b^2 joins. `difference` is (q'_x - q'_y)/g' of the result.
-NTK_HD Correlation add_bias(double rho, double below_one, double above_minus_one, double difference, const LayerFactors& x,
-                            const LayerFactors& y) {
-    const CovarianceShares share(x, y);
-    const double minor =
-        ratio_or_zero(difference * share.bias, x.covariance_weight * y.covariance_bias + y.covariance_weight * x.covariance_bias);
-    const double defect = plane_defect(share.weight, share.bias, minor);
-    return {share.weight * rho + share.bias, share.weight * below_one + defect, share.weight * above_minus_one + 2 * share.bias + defect,
-            difference};
+template <class Layer>
+NTK_HD Correlation add_bias(double rho, double below_one, double above_minus_one, double difference, const Layer& x, const Layer& y) {
+    const auto weight = covariance_weight(x, y);
+    const double bias = x.covariance_bias * y.covariance_bias, defect = covariance_defect(difference, x, y);
+    return {multiply_add(weight, rho, bias), multiply_add(weight, below_one, defect),
+            multiply_add(weight, above_minus_one, 2 * bias + defect), difference};
 }
 
 /// The relative difference at the first layer, of values v = share^2 v + ... whose input part has the shares `x` and `y` (square
@@ -136,30 +169,41 @@ NTK_HD double first_difference(const InputPair& input, double x, double y, doubl
 }
 
 /// q_1 of a pair. `root_ratio` is sqrt(q_x / q_y) of the first layer.
-NTK_HD Correlation first_correlation(const InputPair& input, const LayerFactors& x, const LayerFactors& y, double root_ratio) {
+template <class Layer>
+NTK_HD Correlation first_correlation(const InputPair& input, const Layer& x, const Layer& y, double root_ratio) {
     return add_bias(input.rho, input.below_one, input.above_minus_one,
                     first_difference(input, x.covariance_weight, y.covariance_weight, root_ratio), x, y);
 }
 
 /// q_{l+1} of a pair, from its image at layer l.
-NTK_HD Correlation next_correlation(const Image& image, const LayerFactors& x, const LayerFactors& y) {
+template <class Layer>
+NTK_HD Correlation next_correlation(const Image& image, const Layer& x, const Layer& y) {
     return add_bias(image.value.rho, image.value.below_one, image.value.above_minus_one,
-                    x.covariance_weight * y.covariance_weight * image.value.difference, x, y);
+                    multiply_add(covariance_weight(x, y), image.value.difference, 0), x, y);
 }
 
 /// K alone, at the first layer and later ones.
-NTK_HD double first_tangent_value(const InputPair& input, const LayerFactors& x, const LayerFactors& y) {
+template <class Layer>
+NTK_HD double first_tangent_value(const InputPair& input, const Layer& x, const Layer& y) {
     return x.tangent_weight * y.tangent_weight * input.rho + x.tangent_bias * y.tangent_bias;
 }
-NTK_HD double next_tangent_value(double value, const Image& image, const LayerFactors& x, const LayerFactors& y) {
-    return x.tangent_weight * y.tangent_weight * image.value.rho + x.tangent_bias * y.tangent_bias +
-           x.tangent_carry * y.tangent_carry * image.slope * value;
+template <class Layer>
+NTK_HD double next_tangent_value(double value, const Image& image, const Layer& x, const Layer& y) {
+    double carried = image.slope * value;
+    if constexpr (Layer::precise) {
+        // A slope near 1, almost the same in many layers, comes from the difference, with what rounding cuts off.
+        const bool near_one = image.slope_below_one < 0.5;
+        const double slope = near_one ? 1 - image.slope_below_one : image.slope;
+        carried = slope * value + (near_one ? (1 - slope) - image.slope_below_one : 0) * value;
+    }
+    return multiply_add(tangent_carry(x, y), carried,
+                        x.tangent_weight * y.tangent_weight * image.value.rho + x.tangent_bias * y.tangent_bias);
 }
 
 /// 1 - (weight + bias + carry), from the differences that the weight part and the carried part bring to (Theta_x - Theta_y)/T, and the
 /// minor of these two parts.
-NTK_HD double tangent_defect(const LayerFactors& x, const LayerFactors& y, double weight_difference, double carry_difference,
-                             double weight_carry) {
+template <class Layer>
+NTK_HD double tangent_defect(const Layer& x, const Layer& y, double weight_difference, double carry_difference, double weight_carry) {
     const double weight = x.tangent_weight * y.tangent_weight, bias = x.tangent_bias * y.tangent_bias,
                  carry = x.tangent_carry * y.tangent_carry;
     const double weight_bias =
@@ -169,25 +213,36 @@ NTK_HD double tangent_defect(const LayerFactors& x, const LayerFactors& y, doubl
 }
 
 /// K and 1 - K at the first layer. `root_ratio` is sqrt(Theta_x / Theta_y).
-NTK_HD Tangent first_tangent(const InputPair& input, const LayerFactors& x, const LayerFactors& y, double root_ratio) {
+template <class Layer>
+NTK_HD Tangent first_tangent(const InputPair& input, const Layer& x, const Layer& y, double root_ratio) {
     const double weight = x.tangent_weight * y.tangent_weight;
     const double difference = first_difference(input, x.tangent_weight, y.tangent_weight, root_ratio);
     return {first_tangent_value(input, x, y), weight * input.below_one + tangent_defect(x, y, difference, 0, 0), difference};
 }
 
+/// The same kernel with K and 1 - K recomputed from the smaller one, so that their rounding errors cannot part.
+NTK_HD Tangent consistent(const Tangent& t) {
+    const double value = t.value, below_one = t.below_one;  // selected as numbers: a selected address would not vectorise
+    const bool near_one = below_one < 0.5;
+    return {near_one ? 1 - below_one : value, near_one ? below_one : 1 - value, t.difference};
+}
+
 /// K and 1 - K of the next layer.
-NTK_HD Tangent next_tangent(const Tangent& tangent, const Image& image, const LayerFactors& x, const LayerFactors& y) {
-    const double weight = x.tangent_weight * y.tangent_weight, carry = x.tangent_carry * y.tangent_carry;
+template <class Layer>
+NTK_HD Tangent next_tangent(const Tangent& tracked, const Image& image, const Layer& x, const Layer& y) {
+    const Tangent tangent = consistent(tracked);
+    const auto precise_carry = tangent_carry(x, y);
+    const double weight = x.tangent_weight * y.tangent_weight, carry = rounded(precise_carry);
     // With (v_x - v_y)/sqrt(v_x v_y) = 2 sinh h, products add and quotients subtract the h.
     const auto cosh_of = [](double twice_sinh) { return sqrt(1 + 0.25 * twice_sinh * twice_sinh); };
     const double carried = tangent.difference * cosh_of(image.slope_difference) + image.slope_difference * cosh_of(tangent.difference);
     const double quotient = image.value.difference * cosh_of(carried) - carried * cosh_of(image.value.difference);
     const double weight_carry =
         ratio_or_zero(weight * carry * quotient, x.tangent_weight * y.tangent_carry + y.tangent_weight * x.tangent_carry);
-    const double weight_difference = weight * image.value.difference, carry_difference = carry * carried;
-    return {next_tangent_value(tangent.value, image, x, y),
-            tangent_defect(x, y, weight_difference, carry_difference, weight_carry) + weight * image.value.below_one +
-                carry * (tangent.below_one + tangent.value * image.slope_below_one),
+    const double weight_difference = weight * image.value.difference, carry_difference = multiply_add(precise_carry, carried, 0);
+    const double source = tangent_defect(x, y, weight_difference, carry_difference, weight_carry) + weight * image.value.below_one +
+                          carry * (tangent.value * image.slope_below_one);
+    return {next_tangent_value(tangent.value, image, x, y), multiply_add(precise_carry, tangent.below_one, source),
             weight_difference + carry_difference};
 }
 
