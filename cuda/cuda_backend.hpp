@@ -2,7 +2,7 @@
 
 // The CUDA backend, a chain of classes like the host's (host/backend/host_backend.hpp): each file defines one concern and is
 // instantiated once. memory -> arithmetic -> norms -> summary -> network -> random -> gram -> infinite width -> half angle -> sampler ->
-// solver (the complete backend).
+// pairs -> solver (the complete backend).
 
 #include "context.hpp"
 
@@ -138,9 +138,17 @@ public:
 };
 
 template <class Real>
-class CudaBackend final : public CudaSampler<Real> {
+class CudaPairs : public CudaSampler<Real> {
 public:
     using CudaSampler<Real>::CudaSampler;
+    std::unique_ptr<PairRecursion<Real>> pair_recursion(const PairRecursionOptions& options, ConstMatrixView<Real> x1,
+                                                        ConstMatrixView<Real> x2, Triangle triangle) override;
+};
+
+template <class Real>
+class CudaBackend final : public CudaPairs<Real> {
+public:
+    using CudaPairs<Real>::CudaPairs;
     CholeskyStatus cholesky(MatrixView<Real> k) override;
     void cholesky_solve(ConstMatrixView<Real> factor, MatrixView<Real> b) override;
     void triangular_solve_rows(ConstMatrixView<Real> factor, MatrixView<Real> b) override;

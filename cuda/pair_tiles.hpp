@@ -107,28 +107,40 @@ ScaledRows pack_rows(Context& context, const MeasuredRows<Real>& rows, Index fir
     return packed;
 }
 
-/// out = a function of the pairs of rows of x1 and x2, in float64, by tiles of up to side x side pairs. run(left, right, lower, entries)
-/// turns the products of the scaled rows (left.count x right.count) into the values; `lower`: both sides are the same samples and only
-/// j <= i is used.
+/// Visits the pairs of rows of x1 and x2 by tiles of up to side x side pairs: run(i, j, left, right, lower, products) takes the products
+/// of the scaled rows (left.count x right.count) from row i and column j on, its own to write on; `lower`: both sides are the same samples
+/// and only j <= i is used.
+template <class Real, class Run>
+void for_each_product_tile(Context& context, Index side, const MeasuredRows<Real>& x1, const MeasuredRows<Real>& x2, bool lower,
+                           const Run& run) {
+    const Index n1 = x1.view().rows(), n2 = x2.view().rows(), inputs = x1.view().cols(), rows = std::min(side, n1),
+                cols = std::min(side, n2);
+    const Buffer row_values(context, rows * inputs * sizeof(double)), col_values(context, cols * inputs * sizeof(double)),
+        products(context, rows * cols * sizeof(double));
+    for (Index i = 0; i < n1; i += side)
+        for (Index j = 0; j < (lower ? i + 1 : n2); j += side) {
+            const ScaledRows left = pack_rows(context, x1, i, std::min(rows, n1 - i), row_values.as<double>());
+            const ScaledRows right = pack_rows(context, x2, j, std::min(cols, n2 - j), col_values.as<double>());
+            gemm(context, Transpose::no, Transpose::yes, 1.0, ConstMatrixView<double>(left.values, left.count, inputs),
+                 ConstMatrixView<double>(right.values, right.count, inputs), 0.0,
+                 MatrixView<double>(products.as<double>(), left.count, right.count));
+            run(i, j, left, right, lower && i == j, products.as<double>());
+        }
+}
+
+/// out = a function of the pairs of rows of x1 and x2, in float64: run(left, right, lower, entries) turns products, as above, into the
+/// values.
 template <class Real, class Run>
 void for_each_pair_tile(Context& context, Index side, const MeasuredRows<Real>& x1, const MeasuredRows<Real>& x2, bool lower,
                         MatrixView<Real> out, const Run& run) {
-    const Index inputs = x1.view().cols(), rows = std::min(side, out.rows()), cols = std::min(side, out.cols());
-    const Buffer row_values(context, rows * inputs * sizeof(double)), col_values(context, cols * inputs * sizeof(double)),
-        entries(context, rows * cols * sizeof(double));
-    for (Index i = 0; i < out.rows(); i += side)
-        for (Index j = 0; j < (lower ? i + 1 : out.cols()); j += side) {
-            const ScaledRows left = pack_rows(context, x1, i, std::min(rows, out.rows() - i), row_values.as<double>());
-            const ScaledRows right = pack_rows(context, x2, j, std::min(cols, out.cols() - j), col_values.as<double>());
-            const MatrixView<double> values(entries.as<double>(), left.count, right.count);
-            gemm(context, Transpose::no, Transpose::yes, 1.0, ConstMatrixView<double>(left.values, left.count, inputs),
-                 ConstMatrixView<double>(right.values, right.count, inputs), 0.0, values);
-            const bool on_diagonal = lower && i == j;
-            run(left, right, on_diagonal, values.data());
-            context.launch("store_entries", entries_shape(left.count, right.count), store_entries_kernel<Real>,
-                           ConstMatrixView<double>(values),
-                           MatrixView<Real>(out.data() + i * out.stride() + j, left.count, right.count, out.stride()), on_diagonal);
-        }
+    for_each_product_tile(context, side, x1, x2, lower,
+                          [&](Index i, Index j, const ScaledRows& left, const ScaledRows& right, bool on_diagonal, double* entries) {
+                              run(left, right, on_diagonal, entries);
+                              context.launch("store_entries", entries_shape(left.count, right.count), store_entries_kernel<Real>,
+                                             ConstMatrixView<double>(entries, left.count, right.count),
+                                             MatrixView<Real>(out.data() + i * out.stride() + j, left.count, right.count, out.stride()),
+                                             on_diagonal);
+                          });
 }
 
 }  // namespace ntk::cuda

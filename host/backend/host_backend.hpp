@@ -1,7 +1,7 @@
 #pragma once
 
 // The CPU backend, as a chain of classes so that each file defines one concern and is instantiated once:
-// memory -> arithmetic -> summary -> network -> gram -> infinite width -> half angle -> sampler -> solver (the complete backend).
+// memory -> arithmetic -> summary -> network -> gram -> infinite width -> half angle -> sampler -> pairs -> solver (the complete backend).
 // OpenBLAS and LAPACK do the dense work; OpenMP runs over fixed tiles, so no result depends on the number of threads
 // (except factorisations, which are LAPACK's own).
 
@@ -102,9 +102,17 @@ public:
 };
 
 template <class Real>
-class HostBackend final : public HostSampler<Real> {
+class HostPairs : public HostSampler<Real> {
 public:
     using HostSampler<Real>::HostSampler;
+    std::unique_ptr<PairRecursion<Real>> pair_recursion(const PairRecursionOptions& options, ConstMatrixView<Real> x1,
+                                                        ConstMatrixView<Real> x2, Triangle triangle) override;
+};
+
+template <class Real>
+class HostBackend final : public HostPairs<Real> {
+public:
+    using HostPairs<Real>::HostPairs;
     CholeskyStatus cholesky(MatrixView<Real> k) override;
     void cholesky_solve(ConstMatrixView<Real> factor, MatrixView<Real> b) override;
     void triangular_solve_rows(ConstMatrixView<Real> factor, MatrixView<Real> b) override;

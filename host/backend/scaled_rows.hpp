@@ -69,6 +69,7 @@ public:
     }
 
     double mean_square(Index i) const { return mean_square_[static_cast<std::size_t>(i)]; }
+    double squared_norm(Index i) const { return squared_norm_[static_cast<std::size_t>(i)]; }  ///< of the scaled row
     bool zero(Index i) const { return squared_norm_[static_cast<std::size_t>(i)] == 0; }
 
 private:

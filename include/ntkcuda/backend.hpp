@@ -13,6 +13,7 @@
 #include <ntkcuda/device.hpp>
 #include <ntkcuda/matrix.hpp>
 #include <ntkcuda/octave_series.hpp>
+#include <ntkcuda/pair_recursion.hpp>
 #include <ntkcuda/random.hpp>
 
 #include <memory>
@@ -156,6 +157,14 @@ public:
     /// out (n x 1) = its diagonal at the rows of x.
     virtual void infinite_width_diagonal(const Architecture& architecture, InfiniteKernel kernel, ConstMatrixView<Real> x,
                                          MatrixView<Real> out) = 0;
+
+    /// The normalised recursion between the rows of x1 and of x2 (n1 x n2), at depth 1 (pair_recursion.hpp). With Triangle::lower x1 and x2
+    /// are the same view. The rows are not needed afterwards.
+    /// Throws Error(invalid_argument) for options out of their domain, and naming the first row that is not finite, whose |x|^2 leaves the
+    /// range of doubles where the variance decides, or that is zero where sigma_b = 0 (it has no normalised kernel);
+    /// Error(out_of_memory).
+    [[nodiscard]] virtual std::unique_ptr<PairRecursion<Real>> pair_recursion(const PairRecursionOptions& options, ConstMatrixView<Real> x1,
+                                                                              ConstMatrixView<Real> x2, Triangle triangle) = 0;
 
     // --- functions of the angle between inputs --------------------------------------------------------------------------
     /// out (n1 x n2) = tan(theta / 2) = sqrt((1 - cos theta) / (1 + cos theta)) of the angle theta between the rows of x1 and x2, with

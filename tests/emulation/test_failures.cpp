@@ -159,6 +159,19 @@ std::vector<Operation> limit_operations() {
                  [=](auto& d, auto x, auto y) {
                      d.infinite_width_diagonal(deep, InfiniteKernel::ntk, y, MatrixView<double>(x.data(), 9, 1, 9));
                  }),
+        in_place("pair_recursion",
+                 [](auto& d, auto x, auto y) {
+                     const auto pairs =
+                         d.pair_recursion({Activation{Activation::Kind::erf, 0}, 1.3, 0.4, true}, y, y.row_range(0, 4), Triangle::full);
+                     pairs->advance(6);
+                     pairs->tangent_below_one(MatrixView<double>(x.data(), 9, 4, 9));
+                 }),
+        in_place("pair_recursion of a triangle",
+                 [](auto& d, auto x, auto y) {
+                     const auto pairs = d.pair_recursion({Activation{}, 1.3, 0, true}, y, y, Triangle::lower);
+                     pairs->advance(3);
+                     pairs->correlation(x);
+                 }),
         in_place("half_angle_tangents", [](auto& d, auto x, auto y) { d.half_angle_tangents(y, y, Triangle::lower, x); }),
         in_place("evaluate_series",
                  [](auto& d, auto x, auto y) {

@@ -144,6 +144,33 @@ TYPED_TEST(Tiling, InfiniteWidth) {
     }
 }
 
+/// The state of the pairs lies in tiles, and goes through some layers at a time.
+TYPED_TEST(Tiling, PairRecursion) {
+    using Real = TypeParam;
+    const HostMatrix<Real> x1 = integers<Real>(11, 6, 1), x2 = integers<Real>(7, 6, 2);
+    for (const Activation::Kind kind : {Activation::Kind::leaky_relu, Activation::Kind::erf}) {
+        const auto kernel = [&](const cuda::Tiling& tiling, Triangle triangle) {
+            this->backend = std::make_shared<cuda::CudaBackend<Real>>(0, tiling);
+            const Matrix<Real> rows = this->on_device(x1), cols = this->on_device(triangle == Triangle::lower ? x1 : x2);
+            const auto pairs = this->backend->pair_recursion({Activation{kind, 0}, 1.3, 0.5, true}, rows.view(),
+                                                             triangle == Triangle::lower ? rows.view() : cols.view(), triangle);
+            pairs->advance(9);
+            Matrix<Real> out(this->backend, rows.rows(), cols.rows());
+            this->backend->fill(out.view(), 0);
+            pairs->tangent_below_one(out.view());
+            return download(out);
+        };
+        for (const Triangle triangle : {Triangle::lower, Triangle::full}) {
+            const auto whole = kernel({}, triangle), tiles = kernel({.limit = 4}, triangle),
+                       passes = kernel({.limit = 4, .limit_layers = 3}, triangle);
+            for (Index e = 0; e < whole.size(); ++e) {
+                EXPECT_EQ(passes.data()[e], tiles.data()[e]);
+                EXPECT_NEAR(tiles.data()[e], whole.data()[e], 32 * std::numeric_limits<Real>::epsilon() * whole.data()[e]);
+            }
+        }
+    }
+}
+
 /// A second, smaller layer after a large one uses the same work space.
 TYPED_TEST(Tiling, WorkSpaceIsKept) {
     using Real = TypeParam;
