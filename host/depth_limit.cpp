@@ -21,8 +21,9 @@ constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 constexpr Index traced_entries = 5;
 /// 1 - K below 2^this leaves no trace in the bordered system but through E.
 constexpr std::int64_t invisible_exponent = -60;
-/// Layers past the deepest checkpoint in which the linear regime may begin, for the limit of u.
-constexpr Index layers_for_limit = 100000;
+/// Layers past the deepest checkpoint in which the linear regime may begin, for the limit of u; by brute force no more than it took to get
+/// there.
+constexpr Index layers_for_limit = 100000, pair_layers_for_limit = 1000;
 /// Where all of K off the diagonal is below this, K itself is the well-conditioned matrix.
 constexpr double near_identity_below = 0.5;
 
@@ -271,8 +272,9 @@ private:
 
     /// Empty where the linear regime does not begin soon after the deepest level.
     [[nodiscard]] HostMatrix<double> kriging_limit() {
-        const Index last = options_.depths.back() + layers_for_limit;
-        for (Index depth = options_.depths.back(); !source_->linear() && depth < last; depth += 1000) source_->advance(depth, {});
+        const Index deepest = options_.depths.back(),
+                    last = deepest + (result_.equal_norms ? layers_for_limit : std::max(deepest, pair_layers_for_limit));
+        for (Index depth = deepest; !source_->linear() && depth < last; depth += 1000) source_->advance(depth, {});
         if (!source_->linear()) return {};
         KernelPair pair = new_pair();
         source_->limiting_shape(pair);
@@ -317,11 +319,27 @@ bool angle_alone(const KernelFamily& family, const HostMatrix<double>& train, co
     return true;
 }
 
-DepthMemory depth_memory(const DepthOptions& options, const HostMatrix<double>& train, Index tests) {
-    const double n = static_cast<double>(train.rows()), t = static_cast<double>(tests), pairs = n * n + t * n;
-    // Angles, kernel and the factorised system; right-hand sides, residuals and weights; inverse, product and workspace of the spectrum.
-    const double values = pairs + pairs + (n + 1) * (n + 1) + 3 * t * (n + 1) + (options.spectrum ? 4 * n * n : 0);
-    return {values * sizeof(double), static_cast<double>(options.depths.size()) * t * n * sizeof(double)};
+DepthMemory depth_memory(const DepthOptions& options, const HostMatrix<double>& train, const HostMatrix<double>& test) {
+    const double n = static_cast<double>(train.rows()), t = static_cast<double>(test.rows()), pairs = n * n + t * n;
+    // Kernel and the factorised system; right-hand sides, residuals and weights; inverse, product and workspace of the spectrum.
+    const double values = pairs + (n + 1) * (n + 1) + 3 * t * (n + 1) + (options.spectrum ? 4 * n * n : 0);
+    // Angles; or the state of every pair, and what it was before.
+    const double source = angle_alone(options.family, train, test)
+                              ? pairs * sizeof(double)
+                              : 3 * pairs * sizeof(double) +
+                                    pair_recursion_bytes(train.rows(), train.rows(), train.cols(), Triangle::lower) +
+                                    pair_recursion_bytes(test.rows(), train.rows(), train.cols(), Triangle::full);
+    return {values * sizeof(double) + source, static_cast<double>(options.depths.size()) * t * n * sizeof(double)};
+}
+
+DepthEstimate depth_estimate(const std::shared_ptr<Backend<double>>& backend, const DepthOptions& options, const HostMatrix<double>& train,
+                             const HostMatrix<double>& test) {
+    if (angle_alone(options.family, train, test)) return {};
+    const auto n = static_cast<double>(train.rows()), t = static_cast<double>(test.rows());
+    DepthEstimate estimate;
+    estimate.pair_layers = (n * (n + 1) / 2 + t * n) * static_cast<double>(options.depths.back());
+    estimate.seconds = estimate.pair_layers / pair_layers_per_second(backend, options.family, train);
+    return estimate;
 }
 
 DepthResult depth_limit(const std::shared_ptr<Backend<double>>& backend, const Dataset& train, const Dataset* test,

@@ -38,5 +38,8 @@ public:
                                                              const HostMatrix<double>& train, const HostMatrix<double>& test);
 [[nodiscard]] std::unique_ptr<DepthSource> make_pair_source(const std::shared_ptr<Backend<double>>& backend, const KernelFamily& family,
                                                             const HostMatrix<double>& train, const HostMatrix<double>& test);
+/// How fast the recursion of every pair runs here, measured.
+[[nodiscard]] double pair_layers_per_second(const std::shared_ptr<Backend<double>>& backend, const KernelFamily& family,
+                                            const HostMatrix<double>& train);
 
 }  // namespace ntk

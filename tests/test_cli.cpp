@@ -60,7 +60,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadInput{"unknown_option", "kernel --widht 3 --out K.npy", 2, {"--widht"}},
         BadInput{"unknown_config_name", "kernel --config unknown.toml --out K.npy", 2, {"widht"}},
         BadInput{"depth_list", "depth --depths 1:10 --out d", 2, {"--depths", "1:10"}},
-        BadInput{"depth_unequal_norms", "depth --data good.csv --b-std 1 --normalize none --out d", 2, {"norm"}},
+        BadInput{"depth_unequal_norms", "depth --data good.csv --activation hermite:0.5,0.5 --b-std 1 --normalize none --out d", 2, {"norm", "hermite"}},
         BadInput{"depth_precision", "depth --precision fp32 --out d", 2, {"fp64"}},
         BadInput{"missing_config", "kernel --config none.toml --out K.npy", 2, {"none.toml"}},
         BadInput{"missing_file", "kernel --data none.csv --out K.npy", 2, {"none.csv"}},

@@ -57,6 +57,23 @@ TEST(DepthCommand, RefusesTheStateOfAnotherStudy) {
     EXPECT_THAT(damaged.err, HasSubstr("depth-3.json"));
 }
 
+TEST(DepthCommand, TakesSamplesOfUnequalNormsWithAnEstimate) {
+    const TemporaryFolder folder;
+    std::string csv = "a,b,y\n";
+    for (int i = 1; i <= 12; ++i) csv += std::to_string(0.1 * i * i) + "," + std::to_string(1.5 - i % 5) + "," + std::to_string(i % 3) + ".5\n";
+    folder.file("data.csv", csv);
+    for (const char* normalize : {"none", "standardize"}) {
+        const std::string out = std::string("study-") + normalize;
+        const Outcome run = run_program(folder, "depth --data data.csv --w-std 1 --b-std 0.5 --depths 3,100,1e5 --device cpu --normalize " +
+                                                    std::string(normalize) + " --out " + out);
+        ASSERT_EQ(run.code, 0) << run.err;
+        EXPECT_THAT(run.out, HasSubstr("estimate  "));
+        EXPECT_THAT(run.out, HasSubstr("pair-layers by brute force, about 1 s"));
+        EXPECT_THAT(run.out, HasSubstr("still     from depth 100000 on"));
+        EXPECT_THAT(read_bytes(folder.path(out + "/depth.csv")), HasSubstr("\n100000,1,1,1,0,-150"));
+    }
+}
+
 TEST(DepthList, ReadsEveryForm) {
     using cli::parse_depths;
     EXPECT_EQ(parse_depths("1,2,5"), (std::vector<Index>{1, 2, 5}));

@@ -103,8 +103,8 @@ TEST(AngleTable, StopsChangeNoBit) {
     }
 }
 
-TEST(DepthLimit, EqualsFourHundredDigits) {
-    const auto golden = json::parse(std::ifstream(NTKCUDA_GOLDEN_DIR "/depth_limit.json"));
+void expect_four_hundred_digits(const std::string& file, bool equal_norms) {
+    const auto golden = json::parse(std::ifstream(NTKCUDA_GOLDEN_DIR "/" + file));
     const Dataset train = dataset(golden.at("train")), test = dataset(golden.at("test"));
     for (const std::string& device : testing::device_ids())
         for (const json& expected : golden.at("cases")) {
@@ -118,7 +118,7 @@ TEST(DepthLimit, EqualsFourHundredDigits) {
             SCOPED_TRACE(device + " " + options.family.dual.name() + " " + expected.at("kernel").get<std::string>() + " depth " +
                          std::to_string(options.depths[0]));
             const DepthPoint& point = result.points.at(0);
-            EXPECT_TRUE(result.equal_norms);
+            EXPECT_EQ(result.equal_norms, equal_norms);
             EXPECT_NEAR(point.log10_max_one_minus_k, number(expected.at("log10_max_one_minus_k")), 2e-13);
             EXPECT_NEAR(point.log10_lambda_min, number(expected.at("log10_lambda_min")), 1e-11);
             EXPECT_NEAR(point.log_determinant, number(expected.at("log_determinant")), 1e-10);
@@ -133,6 +133,75 @@ TEST(DepthLimit, EqualsFourHundredDigits) {
             const bool ordered = expected.at("bias_std") != 0 && expected.at("weight_std") <= 1;
             EXPECT_LT(error, (ordered ? 1e-12 : 1e-10) * largest);
         }
+}
+
+TEST(DepthLimit, EqualsFourHundredDigits) { expect_four_hundred_digits("depth_limit.json", true); }
+
+TEST(DepthLimit, EqualsFourHundredDigitsOnUnequalNorms) { expect_four_hundred_digits("depth_limit_unequal.json", false); }
+
+/// The first samples of the golden study of unequal norms.
+Dataset unequal(const char* name) { return dataset(json::parse(std::ifstream(NTKCUDA_GOLDEN_DIR "/depth_limit_unequal.json")).at(name)); }
+
+TEST(DepthLimit, UnequalNormsGoOnWhereOneMinusKUnderflows) {
+    const auto backend = make_backend<double>("cpu");
+    const Dataset train = unequal("train"), test = unequal("test");
+    DepthOptions options;
+    options.depths = {100, 1000, 100000};
+    options.off_diagonal_limit = 1;
+    options.weight_limit = WeightLimit::kriging;
+    for (const auto& f : {family("relu", 1, 0.5, InfiniteKernel::ntk), family("relu", 1, 0.5, InfiniteKernel::nngp)}) {
+        options.family = f;
+        const DepthResult result = depth_limit(backend, train, &test, options);
+        EXPECT_EQ(result.weight_limit, WeightLimit::kriging);
+        EXPECT_LT(result.points[1].u_dist_limit, 1e-12);
+        EXPECT_LT(result.points[2].u_dist_limit, 1e-12);
+        EXPECT_TRUE(result.points[2].still);
+        EXPECT_NEAR(result.points[2].log10_max_one_minus_k - result.points[1].log10_max_one_minus_k,
+                    99000 * (f.kernel == InfiniteKernel::ntk ? 0.5 : 1) * std::log10(0.5), 1e-8);
+    }
+}
+
+TEST(DepthLimit, UnequalNormsComeToRestWhereTheKernelTendsToTheIdentity) {
+    const auto backend = make_backend<double>("cpu");
+    const Dataset train = unequal("train"), test = unequal("test");
+    DepthOptions options;
+    options.family = family("erf", 1.5, 0.3, InfiniteKernel::ntk);
+    options.depths = {3, 1000000, 2000000};
+    const DepthResult result = depth_limit(backend, train, &test, options);
+    EXPECT_FALSE(result.points[0].still);
+    EXPECT_TRUE(result.points[1].still);
+    EXPECT_TRUE(result.points[2].still);
+    EXPECT_LT(result.points[2].dist_identity_max, 1e-300);
+}
+
+TEST(DepthLimit, UnequalNormsStopsChangeNoBit) {
+    const auto backend = make_backend<double>("cpu");
+    const Dataset train = unequal("train"), test = unequal("test");
+    for (const double weight_std : {0.03, 1.0, 1.4}) {  // 1 - rho falls by 1e-60 between looks, the linear regime begins, it does not
+        DepthOptions options, stopping;
+        options.family = stopping.family = family("relu", weight_std, 0.5, InfiniteKernel::ntk);
+        options.depths = {500};
+        stopping.depths = {1, 2, 17, 20, 255, 256, 300, 499, 500};
+        const DepthPoint a = depth_limit(backend, train, &test, options).points.back(),
+                         b = depth_limit(backend, train, &test, stopping).points.back();
+        EXPECT_EQ(a.log10_max_one_minus_k, b.log10_max_one_minus_k);
+        EXPECT_EQ(a.dist_ones, b.dist_ones);
+        EXPECT_EQ(a.offdiag_mean, b.offdiag_mean);
+    }
+}
+
+TEST(DepthLimit, EstimatesOnlyWhatRunsByBruteForce) {
+    const auto backend = make_backend<double>("cpu");
+    const Dataset train = unequal("train"), test = unequal("test");
+    DepthOptions options;
+    options.depths = {1, 1000};
+    EXPECT_EQ(depth_estimate(backend, options, train.x, test.x).pair_layers, 0);  // the norms cancel
+    const double by_angle = depth_memory(options, train.x, test.x).device;
+    options.family.bias_std = 0.3;
+    const DepthEstimate estimate = depth_estimate(backend, options, train.x, test.x);
+    EXPECT_EQ(estimate.pair_layers, (7 * 8 / 2 + 2 * 7) * 1000.0);
+    EXPECT_GT(estimate.seconds, 0);
+    EXPECT_GE(depth_memory(options, train.x, test.x).device, by_angle + 64 * (7 * 8 / 2 + 2 * 7));
 }
 
 TEST(DepthLimit, TellsTheLimitOfTheWeights) {
@@ -179,6 +248,15 @@ TEST(DepthLimit, RefusesWhatHasNoAnswer) {
     const auto [zero, which] = code_and_message(dataset(json{{1, 0}, {0, 0}}), {});
     EXPECT_EQ(zero, ErrorCode::invalid_argument);
     EXPECT_NE(which.find("sample 2"), std::string::npos) << which;
+    DepthOptions biased;
+    biased.family.bias_std = 0.3;
+    const auto [same, both] = code_and_message(dataset(json{{1, 0}, {0, 2}, {3, 0}, {0, 2}}), biased);
+    EXPECT_EQ(same, ErrorCode::not_positive_definite);
+    EXPECT_NE(both.find("samples 2 and 4"), std::string::npos) << both;
+    biased.family.dual = parse_dual_activation("hermite:0.1,0.6,0.3");
+    const auto [refused, why] = code_and_message(dataset(json{{1, 0}, {0, 2}}), biased);
+    EXPECT_EQ(refused, ErrorCode::invalid_argument);
+    EXPECT_NE(why.find("unequal norms"), std::string::npos) << why;
     DepthOptions unordered;
     unordered.depths = {5, 2};
     EXPECT_EQ(code_and_message(dataset(json{{1, 0}, {0, 1}}), unordered).first, ErrorCode::invalid_argument);

@@ -310,10 +310,14 @@ void compute(const Arguments& a, Run& run) {
     run.say(fmt::format("regime    {}", regime.statement));
 
     const auto backend = run.backend<double>();
-    const DepthMemory memory = depth_memory(options, samples.train.x, tests);
+    const DepthMemory memory = depth_memory(options, samples.train.x, samples.test->x);
     run.require_memory(fmt::format("depth on {} + {} samples", n, tests), memory.device);
     run.say(
         fmt::format("memory    about {} on the device, {} for u on the host", readable_bytes(memory.device), readable_bytes(memory.host)));
+    const DepthEstimate estimate = depth_estimate(backend, options, samples.train.x, samples.test->x);
+    if (estimate.pair_layers > 0)
+        run.say(
+            fmt::format("estimate  {:.2g} pair-layers by brute force, about {}", estimate.pair_layers, readable_time(estimate.seconds)));
     Report report(run, a.run.out);
     const std::string state = report.path("state");
     if (a.force) std::filesystem::remove_all(state);

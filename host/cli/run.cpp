@@ -3,6 +3,8 @@
 #include "host/backend/cuda_entry.hpp"
 
 #include <fmt/format.h>
+
+#include <cmath>
 #include <zip.h>
 
 #include <cstdio>
@@ -106,6 +108,12 @@ std::string readable_bytes(double bytes) {
     int unit = 0;
     for (; bytes >= 1024 && unit < 6; ++unit) bytes /= 1024;
     return unit == 0 ? fmt::format("{:.0f} bytes", bytes) : fmt::format("{:.1f} {}", bytes, units[unit]);
+}
+
+std::string readable_time(double seconds) {
+    if (seconds < 100) return fmt::format("{:.0f} s", std::ceil(seconds));
+    if (seconds < 6000) return fmt::format("{:.0f} min", seconds / 60);
+    return seconds < 48 * 3600 ? fmt::format("{:.1f} h", seconds / 3600) : fmt::format("{:.1f} days", seconds / 86400);
 }
 
 Json network_parameters(const NetworkArguments& arguments, const Architecture& architecture) {

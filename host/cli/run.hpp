@@ -88,6 +88,8 @@ auto with_precision(const RunArguments& arguments, Work&& work) {
 [[nodiscard]] Json libraries();
 /// "1.5 GiB".
 [[nodiscard]] std::string readable_bytes(double bytes);
+/// "40 s", "12 min", "3.5 h".
+[[nodiscard]] std::string readable_time(double seconds);
 
 /// The parameters of a network, named like the options.
 [[nodiscard]] Json network_parameters(const NetworkArguments& arguments, const Architecture& architecture);

@@ -110,7 +110,16 @@ struct DepthProgress {
 struct DepthMemory {
     double device = 0, host = 0;
 };
-[[nodiscard]] DepthMemory depth_memory(const DepthOptions& options, const HostMatrix<double>& train, Index tests);
+[[nodiscard]] DepthMemory depth_memory(const DepthOptions& options, const HostMatrix<double>& train, const HostMatrix<double>& test);
+
+/// What the recursion of every pair takes where the angle is not all: pairs times layers, and an estimate of the time, an upper bound
+/// where nothing moves any more before the deepest depth. Zero where the angle table serves.
+struct DepthEstimate {
+    double pair_layers = 0, seconds = 0;
+};
+/// From a short run over some of the samples, a fraction of a second. Throws as depth_limit().
+[[nodiscard]] DepthEstimate depth_estimate(const std::shared_ptr<Backend<double>>& backend, const DepthOptions& options,
+                                           const HostMatrix<double>& train, const HostMatrix<double>& test);
 /// Whether all pairs are functions of the angle alone: equal norms (to 1e-13), or a homogeneous dual without biases.
 [[nodiscard]] bool angle_alone(const KernelFamily& family, const HostMatrix<double>& train, const HostMatrix<double>& test);
 
