@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <sstream>
 
 namespace {
 
@@ -62,6 +63,15 @@ INSTANTIATE_TEST_SUITE_P(
         BadInput{"depth_list", "depth --depths 1:10 --out d", 2, {"--depths", "1:10"}},
         BadInput{"depth_unequal_norms", "depth --data good.csv --activation hermite:0.5,0.5 --b-std 1 --normalize none --out d", 2, {"norm", "hermite"}},
         BadInput{"depth_precision", "depth --precision fp32 --out d", 2, {"fp64"}},
+        BadInput{"depth_grid_word", "depth --grid-w-std 1,x --grid-b-std 0,1 --out d", 2, {"--grid-w-std", "'x'", "FROM:TO:COUNT"}},
+        BadInput{"depth_grid_range", "depth --grid-w-std 1:2 --grid-b-std 0,1 --out d", 2, {"--grid-w-std", "1:2", "three parts"}},
+        BadInput{"depth_grid_count", "depth --grid-w-std 1:2:1.5 --grid-b-std 0,1 --out d", 2, {"--grid-w-std", "1.5"}},
+        BadInput{"depth_grid_order", "depth --grid-w-std 1,2 --grid-b-std 1,0 --out d", 2, {"--grid-b-std", "ascend"}},
+        BadInput{"depth_grid_zero", "depth --grid-w-std 0,2 --grid-b-std 0,1 --out d", 2, {"--grid-w-std", "> 0"}},
+        BadInput{"depth_grid_half", "depth --grid-w-std 1,2 --out d", 2, {"--grid-b-std", "both"}},
+        BadInput{
+            "depth_grid_biases", "depth --biases none --grid-w-std 1,2 --grid-b-std 0,1 --out d", 2, {"--biases none", "--grid-b-std"}},
+        BadInput{"depth_grid_depth", "depth --grid-depth 0 --grid-w-std 1,2 --grid-b-std 0,1 --out d", 2, {"--grid-depth"}},
         BadInput{"missing_config", "kernel --config none.toml --out K.npy", 2, {"none.toml"}},
         BadInput{"missing_file", "kernel --data none.csv --out K.npy", 2, {"none.csv"}},
         BadInput{"ragged_csv", "kernel --data ragged.csv --out K.npy", 2, {"ragged.csv", "3"}},
@@ -194,6 +204,36 @@ TEST(CommandLine, DepthWritesARowForEveryDepth) {
     const Outcome again = run_program(folder, "depth --config study/run.json --out again");
     ASSERT_EQ(again.code, 0) << again.err;
     EXPECT_EQ(read_bytes(folder.path("again/depth.csv")), csv);
+}
+
+TEST(CommandLine, DepthGridHasARowForEveryCellAndTheSameBytesAgain) {
+    const TemporaryFolder folder;
+    const Outcome run = run_program(folder,
+                                    "depth --data sphere:n=30,d=5,seed=1 --depths 3 --device cpu --grid-w-std 1,sqrt(2),2 --grid-b-std "
+                                    "0:0.5:2 --grid-depth 2000 --out study");
+    ASSERT_EQ(run.code, 0) << run.err;
+    std::istringstream csv(read_bytes(folder.path("study/how_deep.csv")));
+    std::vector<std::vector<std::string>> rows;
+    for (std::string line; std::getline(csv, line);) {
+        rows.emplace_back();
+        std::istringstream cells(line + ",");
+        for (std::string cell; std::getline(cells, cell, ',');) rows.back().push_back(cell);
+        EXPECT_EQ(rows.back().size(), 9u + 3 * 12) << line;
+    }
+    ASSERT_EQ(rows.size(), 7u);
+    EXPECT_EQ(std::vector<std::string>(rows[0].begin(), rows[0].begin() + 10),
+              (std::vector<std::string>{"w_std", "b_std", "regime", "chi", "predicted_limit", "measured_depth", "offdiag_min",
+                                        "offdiag_mean", "offdiag_max", "ones_1e-1"}));
+    std::vector<std::string> regimes;
+    for (std::size_t i = 1; i < rows.size(); ++i) {
+        regimes.push_back(rows[i][2]);
+        for (const std::size_t k : {6u, 7u, 8u}) EXPECT_NEAR(std::stod(rows[i][k]), std::stod(rows[i][4]), 0.05);
+    }
+    EXPECT_EQ(regimes, (std::vector<std::string>{"critical", "critical", "critical", "ordered", "critical-with-bias", "growing"}));
+    EXPECT_EQ(rows[4][9 + 11], rows[4][5]);  // the ordered cell is followed until ones is reached to 1e-12
+    const Outcome again = run_program(folder, "depth --config study/run.json --threads 1 --out again");
+    ASSERT_EQ(again.code, 0) << again.err;
+    EXPECT_EQ(read_bytes(folder.path("study/how_deep.csv")), read_bytes(folder.path("again/how_deep.csv")));
 }
 
 TEST(CommandLine, PredictSolvesWhereTheKernelHasLostItsDigits) {

@@ -2,6 +2,7 @@
 
 #include "commands.hpp"
 #include "depth_figures.hpp"
+#include "depth_grid.hpp"
 #include "depth_list.hpp"
 #include "report.hpp"
 
@@ -28,6 +29,7 @@ struct Arguments {
     std::string kernel = "ntk", activation = "relu", biases, depths = "1:1e6:log", spectrum = "auto";
     double weight_std = std::numbers::sqrt2, bias_std = 0;
     bool force = false;
+    DepthGridArguments grid;
 };
 
 Error bad(const std::string& message) { return {ErrorCode::invalid_argument, message}; }
@@ -294,6 +296,7 @@ void compute(const Arguments& a, Run& run) {
     DepthOptions options;
     options.family = parse_family(a);
     options.depths = parse_depths(a.depths);
+    const DepthGrid grid = a.grid.given() ? make_depth_grid(a.grid, options.family, a.biases) : DepthGrid{};
     const Samples samples = run.timed("data", false, [&] { return load_samples(a.data, true); });
     run.describe(samples);
     const Index n = samples.train.samples(), tests = samples.test->samples();
@@ -347,6 +350,10 @@ void compute(const Arguments& a, Run& run) {
         write_arrays(result, tests, n, report, files);
         add_depth_figures(report, result, options, predicted_curve(result, prediction));
     });
+    if (a.grid.given()) {
+        add_depth_grid(run, report, grid, a.grid.deepest, samples.train.x, mean_square);
+        files.push_back("how_deep.csv");
+    }
     report.finish(files);
 }
 
@@ -372,10 +379,12 @@ void add_depth_command(CLI::App& program) {
         ->capture_default_str()
         ->group(group);
     command->add_flag("--force", a->force, "start over in an --out that holds another study")->group(group);
+    add_depth_grid_options(*command, a->grid);
     add_run_options(*command, a->run);
     command->footer(
         "Examples:\n  ntkcuda depth --data digits --w-std 1 --b-std 0.5 --depths 1:1e6:log --out ordered\n"
-        "  ntkcuda depth --data sphere:n=100,d=10,seed=1 --activation erf --kernel nngp --out erf");
+        "  ntkcuda depth --data sphere:n=100,d=10,seed=1 --activation erf --kernel nngp --out erf\n"
+        "  ntkcuda depth --depths 1,10,100 --grid-w-std 0.5,0.75,1,1.25,sqrt(2),1.75,2,2.25,2.5 --grid-b-std 0:1:5 --out grid");
     command->callback([a] {
         if (a->run.out.empty()) throw bad("--out DIRECTORY is needed: where depth.csv, u.npy, the figures and run.json go");
         if (a->run.precision != "fp64") throw bad("depth computes in fp64: what it measures lies below the digits of others");
@@ -388,6 +397,9 @@ void add_depth_command(CLI::App& program) {
                                    {"b-std", a->bias_std},
                                    {"spectrum", a->spectrum}});
         if (!a->biases.empty()) run.parameters["biases"] = a->biases;
+        if (a->grid.given())
+            run.parameters.update(
+                Json{{"grid-w-std", a->grid.weight_stds}, {"grid-b-std", a->grid.bias_stds}, {"grid-depth", a->grid.deepest}});
         compute(*a, run);
     });
 }

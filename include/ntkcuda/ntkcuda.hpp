@@ -25,3 +25,4 @@
 #include <ntkcuda/angle_table.hpp>
 #include <ntkcuda/normalized_system.hpp>
 #include <ntkcuda/depth_limit.hpp>
+#include <ntkcuda/how_deep.hpp>
