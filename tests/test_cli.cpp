@@ -209,7 +209,7 @@ TEST(CommandLine, DepthWritesARowForEveryDepth) {
 TEST(CommandLine, DepthGridHasARowForEveryCellAndTheSameBytesAgain) {
     const TemporaryFolder folder;
     const Outcome run = run_program(folder,
-                                    "depth --data sphere:n=30,d=5,seed=1 --depths 3 --device cpu --grid-w-std 1,sqrt(2),2 --grid-b-std "
+                                    "depth --data sphere:n=30,d=5,seed=1 --depths 3 --device cpu --grid-w-std '1,sqrt(2),2' --grid-b-std "
                                     "0:0.5:2 --grid-depth 2000 --out study");
     ASSERT_EQ(run.code, 0) << run.err;
     std::istringstream csv(read_bytes(folder.path("study/how_deep.csv")));

@@ -384,7 +384,7 @@ void add_depth_command(CLI::App& program) {
     command->footer(
         "Examples:\n  ntkcuda depth --data digits --w-std 1 --b-std 0.5 --depths 1:1e6:log --out ordered\n"
         "  ntkcuda depth --data sphere:n=100,d=10,seed=1 --activation erf --kernel nngp --out erf\n"
-        "  ntkcuda depth --depths 1,10,100 --grid-w-std 0.5,0.75,1,1.25,sqrt(2),1.75,2,2.25,2.5 --grid-b-std 0:1:5 --out grid");
+        "  ntkcuda depth --depths 1,10,100 --grid-w-std '0.5,0.75,1,1.25,sqrt(2),1.75,2,2.25,2.5' --grid-b-std 0:1:5 --out grid");
     command->callback([a] {
         if (a->run.out.empty()) throw bad("--out DIRECTORY is needed: where depth.csv, u.npy, the figures and run.json go");
         if (a->run.precision != "fp64") throw bad("depth computes in fp64: what it measures lies below the digits of others");
