@@ -31,7 +31,8 @@ Moments::Moments(Index count, HostMatrix<double> values) : count_(count), values
 
 void Moments::merge(Index count, const HostMatrix<double>& batch) {
     if (batch.rows() != 6 || batch.cols() != columns())
-        throw Error(ErrorCode::shape_mismatch, fmt::format("a batch of moments is {} x {}, not 6 x {}", batch.rows(), batch.cols(), columns()));
+        throw Error(ErrorCode::shape_mismatch,
+                    fmt::format("a batch of moments is {} x {}, not 6 x {}", batch.rows(), batch.cols(), columns()));
     if (count == 0) return;
     if (count_ == 0) {
         values_ = batch;
@@ -70,7 +71,8 @@ Statistics Moments::at(Index column) const {
     s.skewness = m3 / (m2 * std::sqrt(m2));
     s.kurtosis = m4 / (m2 * m2);
     const double farthest = std::max(s.max - s.mean, s.mean - s.min);
-    s.effective = farthest > 0 ? values_(3, column) / std::pow(farthest, 4) : n;
+    s.effective2 = farthest > 0 ? values_(1, column) / std::pow(farthest, 2) : n;
+    s.effective4 = farthest > 0 ? values_(3, column) / std::pow(farthest, 4) : n;
     return s;
 }
 

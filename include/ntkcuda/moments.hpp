@@ -13,7 +13,7 @@
 namespace ntk {
 
 /// What N independent values say about their law. Standard errors are asymptotic and take the sample's own moments for the law's, so they
-/// are worth something only where `effective` is large.
+/// are worth something only where `effective2` and `effective4` are large.
 struct Statistics {
     Index count = 0;
     double mean = 0, mean_error = 0;
@@ -22,9 +22,10 @@ struct Statistics {
     double skewness = 0;                                ///< m3 / m2^{3/2}; NaN where m2 = 0
     double kurtosis = 0;                                ///< m4 / m2^2: 3 for a Gaussian; NaN where m2 = 0
     double min = 0, max = 0;
-    /// sum (x - mean)^4 / max (x - mean)^4: about how many values the fourth moment, and with it the standard error of the variance, rests
-    /// on. Below `heavy_tail_values` it is a matter of luck which rare values were met, and estimates come out too small.
-    double effective = 0;
+    /// sum d^2 / max d^2 and sum d^4 / max d^4 of d = x - mean: about how many values the variance, and the fourth moment, rest on; with
+    /// them the standard errors of the mean, and of the variance and second moment. Below `heavy_tail_values` it is a matter of luck which
+    /// rare values were met, and estimates come out too small. N where nothing varies.
+    double effective2 = 0, effective4 = 0;
 };
 
 inline constexpr double heavy_tail_values = 30;

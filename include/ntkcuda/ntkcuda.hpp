@@ -21,6 +21,8 @@
 #include <ntkcuda/closed_form.hpp>
 #include <ntkcuda/metrics.hpp>
 #include <ntkcuda/exact_moments.hpp>
+#include <ntkcuda/moments.hpp>
+#include <ntkcuda/ensemble.hpp>
 #include <ntkcuda/compare.hpp>
 #include <ntkcuda/angle_table.hpp>
 #include <ntkcuda/normalized_system.hpp>
