@@ -79,8 +79,8 @@ class KernelSamplers : public ::testing::TestWithParam<std::string> {};
 
 /// Each row is the two kernels of draw_network, by gram.hpp.
 template <class Real>
-void check_weights(const std::shared_ptr<Backend<Real>>& backend) {
-    for (const Case& c : cases())
+void check_weights(const std::shared_ptr<Backend<Real>>& backend, const std::vector<Case>& list) {
+    for (const Case& c : list)
         for (const Block block : {Block::full, Block::trace, Block::diag}) {
             SCOPED_TRACE(c.name + std::string(", block ") + std::to_string(static_cast<int>(block)));
             const HostMatrix<double> x = random_matrix(c.samples, c.architecture.inputs);
@@ -114,27 +114,41 @@ void check_weights(const std::shared_ptr<Backend<Real>>& backend) {
             }
         }
 }
-TEST_P(KernelSamplers, WeightsGiveTheKernelsOfDrawnNetworksFloat64) { check_weights<double>(make_backend<double>(GetParam())); }
-TEST_P(KernelSamplers, WeightsGiveTheKernelsOfDrawnNetworksFloat32) { check_weights<float>(make_backend<float>(GetParam())); }
+TEST_P(KernelSamplers, WeightsGiveTheKernelsOfDrawnNetworksFloat64) { check_weights<double>(make_backend<double>(GetParam()), cases()); }
+TEST_P(KernelSamplers, WeightsGiveTheKernelsOfDrawnNetworksFloat32) { check_weights<float>(make_backend<float>(GetParam()), cases()); }
 
 /// Which networks are asked for together, and the threads, change no bit.
 template <class Real>
-void check_splits(const std::string& device) {
+void check_splits(const std::string& device, Sampler sampler, const Architecture& a, Index networks) {
     const HostMatrix<double> x = random_matrix(4, 3);
-    for (const Sampler sampler : samplers)
-        for (const Block block : {Block::full, Block::diag}) {
-            const KernelSamplerOptions options{architecture(3, {7, 17, 5}, 3), sampler, 5, block, true};
-            const auto backend = make_backend<Real>(device, 1), other = make_backend<Real>(device, 2);
-            const HostMatrix<Real> all = sampled(backend, options, x, 0, 50);
-            for (const auto& [first, count] : {std::pair<std::uint32_t, Index>{0, 50}, {0, 1}, {13, 1}, {7, 16}, {33, 17}}) {
-                const HostMatrix<Real> part = sampled(other, options, x, first, count);
-                for (Index r = 0; r < count; ++r)
-                    for (Index e = 0; e < all.cols(); ++e) ASSERT_EQ(part(r, e), all(first + r, e)) << first << " + " << r << ", " << e;
-            }
+    for (const Block block : {Block::full, Block::diag}) {
+        const KernelSamplerOptions options{a, sampler, 5, block, true};
+        const auto backend = make_backend<Real>(device, 1), other = make_backend<Real>(device, 2);
+        const HostMatrix<Real> all = sampled(backend, options, x, 0, networks);
+        for (const auto& [first, count] :
+             {std::pair<std::uint32_t, Index>{0, networks}, {0, 1}, {3, 1}, {networks / 3, networks / 3}, {networks / 2, networks / 2}}) {
+            const HostMatrix<Real> part = sampled(other, options, x, first, count);
+            for (Index r = 0; r < count; ++r)
+                for (Index e = 0; e < all.cols(); ++e) ASSERT_EQ(part(r, e), all(first + r, e)) << first << " + " << r << ", " << e;
         }
+    }
 }
-TEST_P(KernelSamplers, RowsDependOnTheirNetworkAloneFloat64) { check_splits<double>(GetParam()); }
-TEST_P(KernelSamplers, RowsDependOnTheirNetworkAloneFloat32) { check_splits<float>(GetParam()); }
+TEST_P(KernelSamplers, RowsDependOnTheirNetworkAloneFloat64) {
+    for (const Sampler sampler : samplers) check_splits<double>(GetParam(), sampler, architecture(3, {7, 17, 5}, 3), 50);
+}
+TEST_P(KernelSamplers, RowsDependOnTheirNetworkAloneFloat32) {
+    for (const Sampler sampler : samplers) check_splits<float>(GetParam(), sampler, architecture(3, {7, 17, 5}, 3), 50);
+}
+
+// Too wide for a group of networks in the lanes of vectors on the CPU.
+TEST(WideNetworks, WeightsGiveTheKernelsOfDrawnNetworks) {
+    check_weights<double>(make_backend<double>("cpu"), {{"wide", architecture(3, {400, 400}, 2), 3}});
+}
+TEST(WideNetworks, RowsDependOnTheirNetworkAlone) {
+    check_splits<double>("cpu", Sampler::weights, architecture(3, {400, 400}, 1), 6);
+    check_splits<double>("cpu", Sampler::conditional, architecture(3, {6000, 6000}, 1), 6);
+    check_splits<float>("cpu", Sampler::conditional, architecture(3, {6000, 6000}, 1), 6);
+}
 
 /// The conditional sampler by its definition in kernel_sampler.hpp, plain loops.
 class ConditionalPath {
