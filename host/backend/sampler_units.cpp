@@ -67,7 +67,7 @@ private:
     NTK_INLINE auto& layer(Index l) { return w.layer[static_cast<std::size_t>(l)]; }
 
     /// out(i, j) = normal i * cols + j, at i * row_stride + j * col_stride.
-    void draw(std::uint32_t stream, Index values, Index cols, double* out, Index row_stride, Index col_stride) {
+    NTK_INLINE void draw(std::uint32_t stream, Index values, Index cols, double* out, Index row_stride, Index col_stride) {
         constexpr Index chunk = 1024;
         float normals[chunk];
         for (Index start = 0, i = 0, j = 0; start < values; start += chunk) {
@@ -76,7 +76,10 @@ private:
             for (Index e = 0; e < count;) {
                 const Index part = std::min(count - e, cols - j);
                 double* to = out + i * row_stride + j * col_stride;
-                for (Index k = 0; k < part; ++k) to[k * col_stride] = normals[e + k];
+                if (col_stride == 1)
+                    std::copy_n(normals + e, part, to);
+                else
+                    for (Index k = 0; k < part; ++k) to[k * col_stride] = normals[e + k];
                 e += part;
                 j += part;
                 if (j == cols) j = 0, ++i;
@@ -84,7 +87,7 @@ private:
         }
     }
     /// The same in rows of units, with their zeros.
-    void draw_rows(std::uint32_t stream, Index count, Index units, double* out) {
+    NTK_INLINE void draw_rows(std::uint32_t stream, Index count, Index units, double* out) {
         const Index stride = padded(units);
         draw(stream, count * units, units, out, stride, 1);
         for (Index i = 0; i < count; ++i) std::fill_n(out + i * stride + units, stride - units, 0.0);
