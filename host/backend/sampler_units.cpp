@@ -45,6 +45,8 @@ UnitWorkspace::UnitWorkspace(const SamplerTask<double>& task) : memory_(bytes(ta
 
 namespace {
 
+/// The passes over one network, in vectors of `lanes` units, a divisor of unit_lanes.
+template <int lanes>
 class UnitPass : SmallPass<double, 1> {
 public:
     NTK_INLINE UnitPass(const SamplerTask<double>& given, std::uint32_t number, UnitWorkspace& workspace)
@@ -63,7 +65,6 @@ public:
     }
 
 private:
-    NTK_INLINE static double sum_of_lanes(const double* s) { return ((s[0] + s[1]) + (s[2] + s[3])) + ((s[4] + s[5]) + (s[6] + s[7])); }
     NTK_INLINE auto& layer(Index l) { return w.layer[static_cast<std::size_t>(l)]; }
 
     /// out(i, j) = normal i * cols + j, at i * row_stride + j * col_stride.
@@ -94,37 +95,44 @@ private:
     }
 
     /// out (count x others) = x y^T over the units; with `lower` at least the lower triangle. In pieces of units that stay in the first
-    /// cache.
+    /// cache. The sum of unit_lanes partial sums, each of every unit_lanes-th product, whatever `lanes`.
     template <bool lower>
     NTK_INLINE void reduce(Index count, const double* x, Index others, const double* y, Index stride, double* out) {
         constexpr LaneProduct kind = lower ? LaneProduct::add_lower : LaneProduct::add;
-        const Index vectors = stride / unit_lanes;
+        const Index groups = stride / unit_lanes, partial = count * others * lanes;
         std::fill_n(w.sums, count * others * unit_lanes, 0.0);
-        for (Index v = 0; v < vectors; v += piece)
-            lane_product<unit_lanes, kind>(count, LaneOperand<double>{x + v * unit_lanes, vectors, 1}, others,
-                                           LaneOperand<double>{y + v * unit_lanes, vectors, 1}, std::min(piece, vectors - v), w.sums,
-                                           others);
+        for (Index g = 0; g < groups; g += piece)
+            for (Index p = 0; p < parts; ++p) {
+                const Index from = g * unit_lanes + p * lanes;
+                lane_product<lanes, kind>(count, LaneOperand<double>{x + from, groups * parts, parts}, others,
+                                          LaneOperand<double>{y + from, groups * parts, parts}, std::min(piece, groups - g),
+                                          w.sums + p * partial, others);
+            }
         for (Index i = 0; i < count; ++i)
-            for (Index j = 0; j < (lower ? i + 1 : others); ++j) out[i * others + j] = sum_of_lanes(w.sums + (i * others + j) * unit_lanes);
+            for (Index j = 0; j < (lower ? i + 1 : others); ++j) {
+                double s[unit_lanes];
+                for (Index p = 0; p < parts; ++p) std::copy_n(w.sums + p * partial + (i * others + j) * lanes, lanes, s + p * lanes);
+                out[i * others + j] = ((s[0] + s[1]) + (s[2] + s[3])) + ((s[4] + s[5]) + (s[6] + s[7]));
+            }
     }
 
     /// out (count rows of units) = or += x y with x (count x terms), lower triangular or not, and y `terms` rows of units.
     template <LaneProduct kind, bool lower>
     NTK_INLINE void expand(Index count, Broadcast<double> x, Index terms, const double* y, Index stride, double* out) {
-        const Index vectors = stride / unit_lanes;
-        for (Index v = 0; v < vectors; v += piece) {
-            const LaneOperand<double> right{y + v * unit_lanes, 1, vectors};
-            const Index cols = std::min(piece, vectors - v);
+        const Index vectors = stride / lanes, side = piece * parts;
+        for (Index v = 0; v < vectors; v += side) {
+            const LaneOperand<double> right{y + v * lanes, 1, vectors};
+            const Index cols = std::min(side, vectors - v);
             if constexpr (lower)
-                lower_product<unit_lanes, kind>(count, x, cols, right, out + v * unit_lanes, vectors);
+                lower_product<lanes, kind>(count, x, cols, right, out + v * lanes, vectors);
             else
-                lane_product<unit_lanes, kind>(count, x, cols, right, terms, out + v * unit_lanes, vectors);
+                lane_product<lanes, kind>(count, x, cols, right, terms, out + v * lanes, vectors);
         }
     }
 
     /// a^l, its slopes and its Gram matrix from a^{l-1}.
     NTK_INLINE void forward(Index l) {
-        const Index in = task.width(l - 1), out = task.width(l), stride = padded(out), vectors = stride / unit_lanes;
+        const Index in = task.width(l - 1), out = task.width(l), stride = padded(out);
         const auto& to = layer(l);
         const bool direct = task.draws_weights(l), bias = direct && task.has_bias();
         if (direct) {
@@ -145,7 +153,7 @@ private:
             double* z = to.activation + i * stride;
             for (Index u = 0; u < stride; ++u) z[u] = factor * z[u] + (bias ? bias_std * w.bias[u] : 0);
         }
-        lane_activate<unit_lanes>(task.architecture().activation, n * vectors, to.activation, to.slope);
+        lane_activate<lanes>(task.architecture().activation, n * stride / lanes, to.activation, to.slope);
         reduce<true>(n, to.activation, n, to.activation, stride, small_layer(l).gram);
     }
 
@@ -194,19 +202,21 @@ private:
             reduce<true>(n, w.delta, n, w.delta, task.outputs() * stride, small.delta_gram);
     }
 
+    static constexpr Index parts = unit_lanes / lanes;
+
     UnitWorkspace& w;
     const std::uint32_t network;
-    const Index piece;  ///< vectors of units of each row that a product takes at a time: about 10 KiB of a factor
+    const Index piece;  ///< of each row a product takes so many times unit_lanes units at a time: about 10 KiB of a factor
 };
 
 void run_baseline(const SamplerTask<double>& task, std::uint32_t network, UnitWorkspace& workspace) {
-    UnitPass(task, network, workspace).run();
+    UnitPass<2>(task, network, workspace).run();
 }
 NTK_AVX2 void run_avx2(const SamplerTask<double>& task, std::uint32_t network, UnitWorkspace& workspace) {
-    UnitPass(task, network, workspace).run();
+    UnitPass<4>(task, network, workspace).run();
 }
 NTK_AVX512 void run_avx512(const SamplerTask<double>& task, std::uint32_t network, UnitWorkspace& workspace) {
-    UnitPass(task, network, workspace).run();
+    UnitPass<8>(task, network, workspace).run();
 }
 
 }  // namespace

@@ -8,7 +8,7 @@
 
 namespace ntk {
 
-/// Units in one vector, on every processor: it decides the order of the sums.
+/// Rows of units are padded to a multiple of it, and sums over units are so many partial sums, on every processor.
 inline constexpr int unit_lanes = 8;
 
 /// Scratch memory of one thread. Rows of units have zeros up to a multiple of unit_lanes.
