@@ -8,7 +8,7 @@
 #include <cstddef>
 #include <cstdlib>
 #include <memory>
-#include <new>
+#include <string>
 
 namespace ntk {
 
@@ -42,7 +42,9 @@ public:
     explicit ArenaMemory(Index bytes) {
         require_memory(static_cast<std::uint64_t>(bytes), Arena::what);
         memory_.reset(static_cast<std::byte*>(std::aligned_alloc(Arena::line, static_cast<std::size_t>(std::max(bytes, Arena::line)))));
-        if (!memory_) throw std::bad_alloc();
+        if (!memory_)
+            throw Error(ErrorCode::out_of_memory,
+                        std::string(Arena::what) + " is " + std::to_string(bytes) + " bytes, which the system refused");
     }
     [[nodiscard]] std::byte* get() const { return memory_.get(); }
 

@@ -59,6 +59,16 @@ protected:
     NTK_INLINE static Vector& at(Real* array, Index e) { return lanes_at<lanes>(array, e); }
     NTK_INLINE typename PassArrays<Real>::Layer& small_layer(Index l) { return small.layer[static_cast<std::size_t>(l)]; }
 
+    /// sum_k x[k] y[k] as eight partial sums, for the vectors that one network leaves unused.
+    NTK_INLINE static Real partial_dot(const Real* x, const Real* y, Index length) {
+        Real sum[8] = {};
+        Index k = 0;
+        for (; k + 8 <= length; k += 8)
+            for (int part = 0; part < 8; ++part) sum[part] += x[k + part] * y[k + part];
+        for (; k < length; ++k) sum[k % 8] += x[k] * y[k];
+        return ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7]));
+    }
+
     /// gram + shift (count x count, lower triangle; may be `factor`) = factor factor^T in the order of the rows; one that depends on those
     /// before it has a zero column.
     NTK_INLINE void cholesky(Index count, const Real* gram, double shift, Real* factor, Real* inverse) {
@@ -67,7 +77,10 @@ protected:
             for (Index j = 0; j <= i; ++j) {
                 const Vector entry = lanes_at<lanes>(gram, i * count + j) + static_cast<Real>(shift);
                 Vector rest = entry;
-                for (Index k = 0; k < j; ++k) rest -= at(factor, i * count + k) * at(factor, j * count + k);
+                if constexpr (lanes == 1)
+                    rest -= partial_dot(factor + i * count, factor + j * count, j);
+                else
+                    for (Index k = 0; k < j; ++k) rest -= at(factor, i * count + k) * at(factor, j * count + k);
                 if (j < i) {
                     at(factor, i * count + j) = rest * at(inverse, j);
                     at(factor, j * count + i) = Vector{};
