@@ -47,8 +47,8 @@ FusedNetwork plan_fused_network(const KernelSamplerOptions& options, const Kerne
     plan.outputs = static_cast<int>(architecture.outputs);
     plan.depth = static_cast<int>(architecture.depth());
     plan.nngp = nngp_term(architecture);
-    plan.tangent_entries = layout.tangent;
-    plan.nngp_entries = layout.nngp;
+    plan.tangent_entries = static_cast<int>(layout.tangent);
+    plan.nngp_entries = static_cast<int>(layout.nngp);
     plan.terms = layout.layers > 0;
     Places places;
     int widest = 0;

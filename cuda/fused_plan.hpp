@@ -40,7 +40,7 @@ struct FusedPlan {
     int draws, draw_blocks;
     int elements;  ///< of all
     LayerTerm nngp;
-    Index tangent_entries, nngp_entries;
+    int tangent_entries, nngp_entries;
     bool terms;  ///< those of the layers, too
 };
 

@@ -128,12 +128,14 @@ __device__ void backward(const FusedState<Real>& state, int l, Rows<const Real> 
         [&](int row, int k, Real sum) { below(row, k) = sum * slope(row / outputs, k); });
 }
 
-/// f(entry, lanes' partial sum): whole threads for many entries, warps for few of long rows. use(entry, sum) in one thread.
+/// use(entry, sum of all parts(entry, lane, lanes)) in one thread: a thread sums alone where entries are many, a warp where they are few
+/// and their sums long.
 template <class Real, class Part, class Use>
-__device__ void for_each_sum(Index entries, int length, const Part& part, const Use& use) {
-    const bool by_warps = length >= warp_threads && entries * 2 < blockDim.x;
-    const int lanes = by_warps ? warp_threads : 1, lane = static_cast<int>(threadIdx.x) % lanes;
-    for (Index e = threadIdx.x / static_cast<unsigned>(lanes); e < entries; e += blockDim.x / static_cast<unsigned>(lanes)) {
+__device__ void for_each_sum(int entries, int length, const Part& part, const Use& use) {
+    const int threads = static_cast<int>(blockDim.x), thread = static_cast<int>(threadIdx.x);
+    const bool by_warps = length >= warp_threads && 2 * entries < threads;
+    const int lanes = by_warps ? warp_threads : 1, lane = thread % lanes;
+    for (int e = thread / lanes; e < entries; e += threads / lanes) {
         Real sum = part(e, lane, lanes);
         if (by_warps) sum = static_cast<Real>(warp_sum(static_cast<double>(sum)));
         if (lane == 0) use(e, sum);
@@ -153,12 +155,12 @@ __device__ void sample_products(const FusedState<Real>& state, int l) {
     const Rows<const Real> a = state.activation(l - 1);
     const int length = state.layer(l).inputs;
     for_each_sum<Real>(
-        Index{state.plan.samples} * (state.plan.samples + 1) / 2, length,
-        [&](Index e, int lane, int lanes) {
-            const MatrixEntry entry = lower_entry(e);
-            return partial_dot(&a(static_cast<int>(entry.row), 0), &a(static_cast<int>(entry.col), 0), length, lane, lanes);
+        state.plan.nngp_entries, length,
+        [&](int e, int lane, int lanes) {
+            const auto [row, col] = lower_entry(e);
+            return partial_dot(&a(row, 0), &a(col, 0), length, lane, lanes);
         },
-        [&](Index e, Real sum) { state.memory[state.plan.gram + e] = sum; });
+        [&](int e, Real sum) { state.memory[state.plan.gram + e] = sum; });
 }
 
 /// The term of layer l into the row of the network.
@@ -168,23 +170,23 @@ __device__ void add_term(const FusedState<Real>& state, int l, Rows<const Real> 
     const FusedLayer& layer = state.layer(l);
     const bool output_layer = l == plan.depth;
     const int sums = plan.block == Block::trace ? plan.outputs : 1;
+    Real* const terms = out + plan.nngp_entries + static_cast<Index>(l) * plan.tangent_entries;
     for_each_sum<Real>(
         plan.tangent_entries, output_layer ? 0 : layer.units,
-        [&](Index e, int lane, int lanes) {
-            const MatrixEntry entry = tangent_entry(plan.block, plan.outputs, e).deltas;
+        [&](int e, int lane, int lanes) {
+            const auto entry = tangent_entry(plan.block, plan.outputs, e).deltas;
             if (output_layer) return static_cast<Real>(equal_outputs(plan.block, plan.outputs, entry) ? 1 : 0);
             Real sum = 0;
             for (int o = 0; o < sums; ++o)
-                sum += partial_dot(&delta(static_cast<int>(entry.row) * sums + o, 0), &delta(static_cast<int>(entry.col) * sums + o, 0),
-                                   layer.units, lane, lanes);
+                sum += partial_dot(&delta(entry.row * sums + o, 0), &delta(entry.col * sums + o, 0), layer.units, lane, lanes);
             return sum;
         },
-        [&](Index e, Real sum) {
-            const MatrixEntry samples = tangent_entry(plan.block, plan.outputs, e).samples;
-            const Real products = state.memory[plan.gram + samples.row * (samples.row + 1) / 2 + samples.col];
+        [&](int e, Real sum) {
+            const auto [row, col] = tangent_entry(plan.block, plan.outputs, e).samples;
+            const Real products = state.memory[plan.gram + row * (row + 1) / 2 + col];
             const Real term = (static_cast<Real>(layer.term.scale) * products + static_cast<Real>(layer.term.shift)) * sum;
             out[e] = output_layer ? term : out[e] + term;
-            if (plan.terms) out[plan.nngp_entries + l * plan.tangent_entries + e] = term;
+            if (plan.terms) terms[e] = term;
         });
 }
 
@@ -205,7 +207,7 @@ __device__ void sample_network(const FusedState<Real>& state, const FusedDraw* d
         if (l > 1) backward(state, l, constant(rows_of(delta, l)), rows_of(below, l - 1));
         __syncthreads();
         if (l == plan.depth)
-            for_each_item(static_cast<int>(plan.nngp_entries), [&](int e) {
+            for_each_item(plan.nngp_entries, [&](int e) {
                 out[plan.tangent_entries + e] =
                     static_cast<Real>(plan.nngp.scale) * state.memory[plan.gram + e] + static_cast<Real>(plan.nngp.shift);
             });

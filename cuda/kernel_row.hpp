@@ -8,33 +8,39 @@
 
 namespace ntk::cuda {
 
+/// Int: 32 bits, whose divisions are several times faster, where a network is small.
+template <class Int>
 struct MatrixEntry {
-    Index row, col;
+    Int row, col;
 };
 
 /// Entry e of a lower triangle row by row.
-inline __device__ MatrixEntry lower_entry(Index e) {
-    Index row = static_cast<Index>((sqrt(8 * static_cast<double>(e) + 1) - 1) / 2);
+template <class Int>
+__device__ MatrixEntry<Int> lower_entry(Int e) {
+    Int row = static_cast<Int>((sqrt(8 * static_cast<double>(e) + 1) - 1) / 2);
     while (row * (row + 1) / 2 > e) --row;
     while ((row + 1) * (row + 2) / 2 <= e) ++row;
     return {row, e - row * (row + 1) / 2};
 }
 
 /// Which rows of the activations and of delta an entry of Theta is of.
+template <class Int>
 struct TangentEntry {
-    MatrixEntry samples, deltas;
+    MatrixEntry<Int> samples, deltas;
 };
 
 /// full: deltas are the rows (x, o); trace: the rows x of delta read as n x (O w); diag: twice the same row (x, o).
-inline __device__ TangentEntry tangent_entry(Block block, Index outputs, Index e) {
+template <class Int>
+__device__ TangentEntry<Int> tangent_entry(Block block, Int outputs, Int e) {
     if (block == Block::diag) return {{e / outputs, e / outputs}, {e, e}};
-    const MatrixEntry entry = lower_entry(e);
+    const MatrixEntry<Int> entry = lower_entry(e);
     if (block == Block::trace) return {entry, entry};
     return {{entry.row / outputs, entry.col / outputs}, entry};
 }
 
 /// Of the output layer, whose delta is the identity: <delta, delta'>, with trace its mean over outputs.
-inline __device__ bool equal_outputs(Block block, Index outputs, const MatrixEntry& deltas) {
+template <class Int>
+__device__ bool equal_outputs(Block block, Int outputs, const MatrixEntry<Int>& deltas) {
     return block != Block::full || deltas.row % outputs == deltas.col % outputs;
 }
 

@@ -79,7 +79,7 @@ __global__ void tangent_kernel(Block block, Index outputs, LayerTerm term, Stack
 template <class T, class Real>
 __global__ void nngp_kernel(LayerTerm term, Stack<const T> samples, DeviceMatrix<Real> out) {
     for_each_entry(out.rows, out.cols, [&](Index b, Index e) {
-        const MatrixEntry entry = lower_entry(e);
+        const auto entry = lower_entry(e);
         out(b, e) = static_cast<Real>(static_cast<T>(term.scale) * samples(b, entry.row, entry.col) + static_cast<T>(term.shift));
     });
 }

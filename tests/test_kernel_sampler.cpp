@@ -339,6 +339,33 @@ TEST_P(KernelSamplers, ConditionalFollowsItsDefinition) {
     expect_conditional_path<double>(GetParam(), architecture(9, {120, 301, 80}, 1), random_matrix(5, 9), 1e-9);
 }
 
+/// Devices differ by rounding alone: no preactivation of these networks is so near 0 that its sign does.
+template <class Real>
+void check_agreement(const std::string& device) {
+    for (const Sampler sampler : samplers)
+        for (const Case& c : cases()) {
+            SCOPED_TRACE(c.name + std::string(", sampler ") + std::to_string(static_cast<int>(sampler)));
+            const HostMatrix<double> x = random_matrix(c.samples, c.architecture.inputs);
+            const KernelSamplerOptions options{c.architecture, sampler, 6, Block::full, true};
+            const KernelLayout layout = kernel_layout(options, c.samples);
+            const HostMatrix<Real> rows = sampled(make_backend<Real>(device), options, x, 1, 4);
+            const HostMatrix<Real> wanted = sampled(make_backend<Real>("cpu"), options, x, 1, 4);
+            // The conditional sampler works in float64, where pivots of a factorisation down to 1e-4 divide, and rounds to Real at the end.
+            const Index depth = c.architecture.depth();
+            const double rounding = sampler == Sampler::weights ? 4 * tolerance<Real>(40 * depth)
+                                                                : 1e4 * tolerance<double>(40 * depth) + tolerance<Real>(depth);
+            for (Index r = 0; r < rows.rows(); ++r) {
+                const auto is_nngp = [&](Index e) { return e >= layout.tangent && e < layout.tangent + layout.nngp; };
+                double sizes[] = {0, 0};
+                for (Index e = 0; e < rows.cols(); ++e)
+                    sizes[is_nngp(e)] = std::max(sizes[is_nngp(e)], std::fabs(static_cast<double>(wanted(r, e))));
+                for (Index e = 0; e < rows.cols(); ++e) ASSERT_NEAR(rows(r, e), wanted(r, e), rounding * sizes[is_nngp(e)]) << e;
+            }
+        }
+}
+TEST_P(KernelSamplers, AgreeWithTheCpuFloat64) { check_agreement<double>(GetParam()); }
+TEST_P(KernelSamplers, AgreeWithTheCpuFloat32) { check_agreement<float>(GetParam()); }
+
 /// trace and diag are made of the entries of full, on one path; Theta is the sum of the terms of the layers.
 TEST_P(KernelSamplers, BlocksAndLayersAreThoseOfTheFullKernel) {
     const auto backend = make_backend<double>(GetParam());
