@@ -33,7 +33,8 @@ double squared_norm(const HostMatrix<double>& x, Index row) {
 /// The comparisons of one ensemble as they are collected.
 class Collector {
 public:
-    Collector(const Ensemble& ensemble, const HostMatrix<double>& x, const EnsembleLimit& limit)
+    Collector(const Ensemble& ensemble, const HostMatrix<double>& x, const EnsembleLimit& limit,
+              const std::function<DiagonalMoments(const Architecture&)>& second_moments)
         : ensemble_(ensemble),
           x_(x),
           limit_(limit),
@@ -42,7 +43,7 @@ public:
         double lambda = 0;
         for (const Index width : architecture_.hidden) lambda += 1 / static_cast<double>(width);
         second_moments_conclusive_ = lambda <= heavy_tail_lambda;
-        if (exact_) moments_ = diagonal_moments(architecture_);
+        if (exact_) moments_ = second_moments(architecture_);
     }
 
     void add_entry(const KernelEntry& entry) {
@@ -130,8 +131,9 @@ std::optional<double> EnsembleLimit::at(const Ensemble& ensemble, const KernelEn
 }
 
 std::vector<Comparison> compare_with_theory(const Ensemble& ensemble, const HostMatrix<double>& x, const EnsembleLimit& limit,
-                                            const std::vector<std::pair<KernelEntry, KernelEntry>>& covariances) {
-    Collector collector(ensemble, x, limit);
+                                            const std::vector<std::pair<KernelEntry, KernelEntry>>& covariances,
+                                            const std::function<DiagonalMoments(const Architecture&)>& second_moments) {
+    Collector collector(ensemble, x, limit, second_moments);
     for (const KernelEntry& entry : ensemble.entries()) {
         collector.add_entry(entry);
         if (entry.kernel == Kernel::tangent) collector.add_layers(entry);

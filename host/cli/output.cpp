@@ -34,7 +34,7 @@ void require_writable_file(const std::string& path) {
 
 void require_writable_directory(const std::string& path) {
     std::error_code error;
-    fs::create_directories(fs::path(path) / "figures", error);
+    fs::create_directories(path, error);
     if (error) throw Error(ErrorCode::io, fmt::format("--out '{}': cannot create the directory: {}", path, error.message()));
     if (access(path.c_str(), W_OK) != 0)
         throw Error(ErrorCode::io, fmt::format("--out '{}': cannot write there: {}", path, std::strerror(errno)));
@@ -89,6 +89,7 @@ std::string with_error(double value, double error) { return fmt::format("{:.3g} 
 std::string draw_figure(Run& run, const std::string& directory, const std::string& name, const std::string& data,
                         const std::string& script) {
     const std::string folder = (fs::path(directory) / "figures").string(), base = (fs::path(folder) / name).string();
+    fs::create_directories(folder);
     write_text(base + ".dat", data);
     const Terminal terminals[] = {{"svg", "svg size 900,600 font 'Helvetica,16' background 'white' dynamic"},
                                   {"png", "pngcairo size 1350,900 font 'Helvetica,22'"}};

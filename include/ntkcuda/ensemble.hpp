@@ -136,9 +136,12 @@ struct EnsembleLimit {
 ///     E NNGP(x,x), E NNGP(x,x)^2 = prod_l (1 + 5/n_l) (E NNGP)^2,
 /// with block trace E and E^2 of (1/O) sum_o Theta_oo(x,x). E Theta_oo'(x,x') = 0 for all x, x' always. With one hidden layer the mean of
 /// every entry is the limit's, for every activation. Numbers that do not fluctuate are left out. Second moments are not conclusive where
-/// sum_l 1/n_l > heavy_tail_lambda, nor is anything that rests on fewer than heavy_tail_values networks.
-[[nodiscard]] std::vector<Comparison> compare_with_theory(const Ensemble& ensemble, const HostMatrix<double>& x, const EnsembleLimit& limit,
-                                                          const std::vector<std::pair<KernelEntry, KernelEntry>>& covariances);
+/// sum_l 1/n_l > heavy_tail_lambda, nor is anything that rests on fewer than heavy_tail_values networks. `second_moments` is the theory of
+/// the second moments of Theta.
+[[nodiscard]] std::vector<Comparison> compare_with_theory(
+    const Ensemble& ensemble, const HostMatrix<double>& x, const EnsembleLimit& limit,
+    const std::vector<std::pair<KernelEntry, KernelEntry>>& covariances,
+    const std::function<DiagonalMoments(const Architecture&)>& second_moments = diagonal_moments);
 
 /// One verdict on many comparisons: the largest |z| of the conclusive ones, and the probability that the largest of as many independent
 /// standard normals is at least that, 1 - (1 - erfc(z / sqrt 2))^m (for dependent ones an upper bound, Sidak 1967).

@@ -23,6 +23,7 @@
 #include <ntkcuda/exact_moments.hpp>
 #include <ntkcuda/moments.hpp>
 #include <ntkcuda/ensemble.hpp>
+#include <ntkcuda/verify.hpp>
 #include <ntkcuda/compare.hpp>
 #include <ntkcuda/angle_table.hpp>
 #include <ntkcuda/normalized_system.hpp>
