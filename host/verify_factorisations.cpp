@@ -56,12 +56,20 @@ void check_all(Verifier& verifier) {
     const HostMatrix<double> x = solution(order, 3);
     const auto name = [](const char* what) { return fmt::format("{}, order {}, {}", what, order, precision_name<Real>); };
 
-    verifier.check(name("Cholesky: solution and log determinant"), difference, bound, [&](std::string&) {
+    verifier.check(name("Cholesky: solution, log determinant, posterior"), difference, bound, [&](std::string&) {
         const HostMatrix<double> k = geometric(0.5, 0.5);
         const KernelSystem<Real> system(upload(backend, k), 0);
         Largest worst;
         worst.add(relative_difference(download(system.solve(upload(backend, product(k, x)))), x));
         worst.add(relative_difference(system.report().log_determinant, static_cast<double>(order - 1) * std::log(0.75L)));
+        // A sample of the training set seen with twice its variance: what is left is 1.
+        HostMatrix<double> cross(5, order), twice(5, 1), left(5, 1);
+        for (Index i = 0; i < cross.rows(); ++i) {
+            for (Index j = 0; j < order; ++j) cross(i, j) = k(60 * i, j);
+            twice(i, 0) = 2;
+            left(i, 0) = 1;
+        }
+        worst.add(relative_difference(download(system.posterior_variance(upload(backend, cross), upload(backend, twice))), left));
         return worst.value();
     });
     verifier.check(name("LU with row exchanges: solution"), difference, bound, [&](std::string&) {

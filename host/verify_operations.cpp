@@ -65,6 +65,13 @@ private:
         add_network("forward pass", [](const Net& net, View x) { return std::move(forward(net, InputView<Real>(x)).output); });
         add_network("Jacobian", [](const Net& net, View x) { return jacobian(net, x); });
         add_network("NTK of a network", [](const Net& net, View x) { return empirical_ntk(net, x, {.block = Block::full}); });
+        add_network("NTK of a network, mean over outputs",
+                    [](const Net& net, View x) { return empirical_ntk(net, x, {.block = Block::trace}); });
+        add_network("NTK of a network, diagonal", [](const Net& net, View x) { return empirical_ntk(net, x, {.block = Block::diag}); });
+        add_network("NTK of a network, test by training samples", [](const Net& net, View x) {
+            return empirical_ntk(net, InputView<Real>(x.row_range(0, 7)), InputView<Real>(x.row_range(7, x.rows() - 7)),
+                                 {.block = Block::full});
+        });
         add_network("NNGP of a network", [](const Net& net, View x) { return empirical_nngp(net, x); });
         add("norms and entry facts", rounding<Real>(1), true, [this](const Device<Real>& backend) {
             const Matrix<Real> x = upload(backend, normals(4, 60, 60));
