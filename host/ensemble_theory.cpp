@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace ntk {
 namespace {
@@ -150,15 +151,16 @@ Verdict judge(const std::vector<Comparison>& comparisons) {
             continue;
         }
         ++verdict.comparisons;
-        if (const double z = std::fabs(comparison.z()); !(z <= verdict.largest_z)) {
+        // What is not a number is as far from theory as can be.
+        const double z = std::isnan(comparison.z()) ? std::numeric_limits<double>::infinity() : std::fabs(comparison.z());
+        if (z > verdict.largest_z) {
             verdict.largest_z = z;
             verdict.worst = comparison.what;
         }
     }
     const double one = std::erfc(verdict.largest_z / std::sqrt(2.0));
-    verdict.probability = verdict.comparisons == 0 ? 1
-                          : one >= 1               ? 1
-                                                   : -std::expm1(static_cast<double>(verdict.comparisons) * std::log1p(-one));
+    if (verdict.comparisons > 0 && one < 1)
+        verdict.probability = -std::expm1(static_cast<double>(verdict.comparisons) * std::log1p(-one));
     return verdict;
 }
 

@@ -13,6 +13,7 @@ void add_jacobian_command(CLI::App& program);
 void add_predict_command(CLI::App& program);
 void add_compare_command(CLI::App& program);
 void add_depth_command(CLI::App& program);
+void add_ensemble_command(CLI::App& program);
 void add_verify_command(CLI::App& program);
 void add_info_command(CLI::App& program);
 

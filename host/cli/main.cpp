@@ -23,6 +23,7 @@ int run(const std::vector<std::string>& arguments) {
     add_predict_command(program);
     add_compare_command(program);
     add_depth_command(program);
+    add_ensemble_command(program);
     add_verify_command(program);
     add_info_command(program);
     try {
