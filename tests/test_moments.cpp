@@ -105,7 +105,9 @@ TEST(ValueHistogram, EveryValueIsInItsBin) {
             const std::int32_t bin = histogram.bins().begin()->first;
             EXPECT_LE(ValueHistogram::lower_edge(bin), signed_x);
             EXPECT_GE(ValueHistogram::lower_edge(bin + 1), signed_x);
-            if (x >= 1e-300 && x < 1e300) EXPECT_LE(ValueHistogram::lower_edge(bin + 1) - ValueHistogram::lower_edge(bin), x / 1024 * 1.0000001);
+            if (x >= 1e-300 && x < 1e300) {
+                EXPECT_LE(ValueHistogram::lower_edge(bin + 1) - ValueHistogram::lower_edge(bin), x / 1024 * 1.0000001);
+            }
         }
     }
     ValueHistogram histogram;
