@@ -15,7 +15,9 @@ namespace ntk {
 namespace {
 
 constexpr Index largest_chunk = 4096, numbers_in_chunk = Index{1} << 20;
-constexpr std::chrono::seconds between_saves{5};
+/// Between two saves, at least; and so much that saving takes no more than this share of the time.
+constexpr std::chrono::duration<double> between_saves{0.5};
+constexpr double saving_share = 0.01;
 
 [[noreturn]] void refuse(const std::string& message) { throw Error(ErrorCode::invalid_argument, message); }
 
@@ -215,16 +217,18 @@ Ensemble ensemble(const std::shared_ptr<Backend<Real>>& backend, const HostMatri
     };
     report(state.moments.count());
     Index saved = state.moments.count();
-    auto last_save = Clock::now();
+    auto next_save = Clock::now();
     const auto save = [&] {
         if (store == nullptr || state.moments.count() == saved) return;
+        const auto begin = Clock::now();
         store->save(state);
         saved = state.moments.count();
-        last_save = Clock::now();
+        const std::chrono::duration<double> taken = Clock::now() - begin;
+        next_save = Clock::now() + std::chrono::duration_cast<Clock::duration>(std::max(between_saves, taken / saving_share));
     };
     while (state.moments.count() + gatherer.chunk() <= options.networks) {
         gatherer.add(state.moments.count(), gatherer.chunk(), state);
-        if (Clock::now() - last_save > between_saves) save();
+        if (Clock::now() >= next_save) save();
         report(state.moments.count());
     }
     save();

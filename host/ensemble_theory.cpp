@@ -41,9 +41,7 @@ public:
           limit_(limit),
           architecture_(ensemble.options().architecture),
           exact_(has_exact_moments(architecture_)) {
-        double lambda = 0;
-        for (const Index width : architecture_.hidden) lambda += 1 / static_cast<double>(width);
-        second_moments_conclusive_ = lambda <= heavy_tail_lambda;
+        second_moments_conclusive_ = depth_over_width(architecture_) <= heavy_tail_lambda;
         if (exact_) moments_ = second_moments(architecture_);
     }
 
@@ -159,8 +157,7 @@ Verdict judge(const std::vector<Comparison>& comparisons) {
         }
     }
     const double one = std::erfc(verdict.largest_z / std::sqrt(2.0));
-    if (verdict.comparisons > 0 && one < 1)
-        verdict.probability = -std::expm1(static_cast<double>(verdict.comparisons) * std::log1p(-one));
+    if (verdict.comparisons > 0 && one < 1) verdict.probability = -std::expm1(static_cast<double>(verdict.comparisons) * std::log1p(-one));
     return verdict;
 }
 

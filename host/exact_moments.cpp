@@ -86,6 +86,12 @@ DiagonalMoments diagonal_moments(const Architecture& architecture) {
     return {e / squared_mean, f / squared_mean};
 }
 
+double depth_over_width(const Architecture& architecture) {
+    double lambda = 0;
+    for (const Index width : architecture.hidden) lambda += 1 / static_cast<double>(width);
+    return lambda;
+}
+
 DiagonalMoments depth_width_moments(double lambda) {
     if (!(lambda >= 0) || !std::isfinite(lambda))
         throw Error(ErrorCode::invalid_argument, fmt::format("lambda must be 0 or more and finite, not {}", lambda));

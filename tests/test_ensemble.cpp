@@ -101,7 +101,7 @@ TEST_P(EnsembleMoments, AWrongConstantIsCaught) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Samplers, EnsembleMoments, ::testing::Values(Sampler::weights, Sampler::conditional),
-                         [](const auto& info) { return info.param == Sampler::weights ? "weights" : "conditional"; });
+                         [](const auto& sampler) { return sampler.param == Sampler::weights ? "weights" : "conditional"; });
 
 TEST(Ensemble, BlocksAndLayersAreOneLaw) {
     const HostMatrix<double> x = host_normals({3, 0, 1}, 2, 3);

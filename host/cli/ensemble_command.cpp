@@ -123,6 +123,8 @@ public:
         EnsembleReport told{options, result, limits, compare_with_theory(result, x_, limits, options.covariances), {}};
         told.verdict = judge(told.comparisons);
         run_.say(fmt::format("widths    {}: {} networks", fmt::join(architecture.hidden, ", "), result.networks()));
+        const auto variance = diagonal_variance(result);
+        if (variance) run_.say(diagonal_variance_line(*variance));
         run_.say(verdict_line(told.verdict));
         if (!told.verdict.consistent()) run_.warn("measured moments and exact theory disagree: " + verdict_line(told.verdict).substr(10));
         if (told.verdict.inconclusive > 0)
@@ -130,12 +132,11 @@ public:
                 fmt::format("hidden widths {}: the tails are too heavy for {} of {} comparisons: they rest on rare networks, so estimates "
                             "and their standard errors come out too small",
                             fmt::join(architecture.hidden, ", "), told.verdict.inconclusive, told.comparisons.size()));
-        run_.results["ensembles"].push_back(
-            {{"hidden", architecture.hidden}, {"networks", result.networks()}, {"verdict", verdict_json(told.verdict)}});
-        run_.timed("write", false, [&] {
-            for (const std::string& file : write_ensemble(told, directory))
-                files_.push_back((std::filesystem::path(directory) / file).lexically_relative(a_.run.out).string());
-        });
+        run_.results["ensembles"].push_back({{"hidden", architecture.hidden},
+                                             {"networks", result.networks()},
+                                             {"diagonal_variance", diagonal_variance_json(variance)},
+                                             {"verdict", verdict_json(told.verdict)}});
+        run_.timed("write", false, [&] { files_ = write_ensemble(told, directory); });
         if (whole_report) {
             report.add_table("Entries over the networks", entries_table(told));
             add_law_figure(report, told);
@@ -150,6 +151,7 @@ public:
         return {download(infinite_width_kernel(architecture, InfiniteKernel::ntk, x)),
                 download(infinite_width_kernel(architecture, InfiniteKernel::nngp, x))};
     }
+    /// Names of the files of the last ensemble.
     [[nodiscard]] const std::vector<std::string>& files() const { return files_; }
 
 private:
@@ -201,7 +203,7 @@ void add_width_figure(Report& report, const std::vector<KernelEntry>& entries, c
         report.add_figure(
             "The mean's way to infinite width", "width", data,
             "set title 'Mean over networks, relative to infinite width'\nset xlabel '1 / width'\nset ylabel 'mean / limit - 1'\n"
-            "set grid\nset key noenhanced\nset xrange [0:*]\nplot " +
+            "set grid\nset key noenhanced bottom left\nset xrange [0:*]\nplot " +
                 plot);
 }
 
@@ -227,7 +229,7 @@ void compute(Arguments& a, Run& run) {
     run.results["ensembles"] = Json::array();
     Report report(run, a.run.out);
     Study<Real> study(a, run, backend, x);
-    std::vector<std::string> files;
+    std::vector<std::string> files{"width.csv"};
     if (a.widths.empty()) {
         (void)study(architecture, a.run.out, report, true);
         files = study.files();
@@ -235,7 +237,8 @@ void compute(Arguments& a, Run& run) {
         std::vector<Ensemble> sweep;
         for (const Index width : a.widths) {
             std::fill(architecture.hidden.begin(), architecture.hidden.end(), width);
-            const std::string folder = report.path(fmt::format("width-{}", width));
+            files.push_back(fmt::format("width-{}/", width));
+            const std::string folder = report.path(files.back());
             require_writable_directory(folder);
             sweep.push_back(study(architecture, folder, report, false));
         }
@@ -247,8 +250,6 @@ void compute(Arguments& a, Run& run) {
         chosen.sampler = sweep.front().options();
         choose_entries(a, x.rows(), chosen);
         add_width_figure(report, chosen.histograms, sweep, limit, a.widths);
-        files = study.files();
-        files.insert(files.begin(), "width.csv");
     }
     report.finish(files);
 }

@@ -166,6 +166,33 @@ Json verdict_json(const Verdict& v) {
             {"probability", v.probability}, {"consistent", v.consistent()}};
 }
 
+std::optional<DiagonalVariance> diagonal_variance(const Ensemble& ensemble) {
+    const Architecture& architecture = ensemble.options().architecture;
+    const Statistics s = ensemble.at({Kernel::tangent, 0, 0, 0});
+    if (!has_exact_moments(architecture) || architecture.hidden.empty() || !(s.mean > 0)) return std::nullopt;
+    const double lambda = depth_over_width(architecture), squared = s.mean * s.mean;
+    const Index outputs = ensemble.options().block == Block::trace ? architecture.outputs : 1;
+    return DiagonalVariance{lambda,
+                            s.variance / squared,
+                            s.variance_error / squared,
+                            diagonal_moments(architecture).variance(outputs),
+                            depth_width_moments(lambda).variance(outputs),
+                            lambda > heavy_tail_lambda};
+}
+
+std::string diagonal_variance_line(const DiagonalVariance& v) {
+    return fmt::format(
+        "variance  of theta[0,0], over its squared mean: {:.5g} +- {:.2g}; exactly {:.5g}; with depth / width = {:.4g} kept and "
+        "width growing, {:.5g}{}",
+        v.measured, v.error, v.exact, v.lambda, v.limit, v.heavy_tail ? " (heavy tail: measured too small)" : "");
+}
+
+Json diagonal_variance_json(const std::optional<DiagonalVariance>& v) {
+    if (!v) return nullptr;
+    return {{"depth_over_width", v->lambda}, {"measured", v->measured},    {"stderr", v->error}, {"exact", v->exact},
+            {"depth_width_limit", v->limit}, {"heavy_tail", v->heavy_tail}};
+}
+
 void add_law_figure(Report& report, const EnsembleReport& ensemble) {
     constexpr int bins = 80;
     std::string data, plot;

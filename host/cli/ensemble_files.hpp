@@ -26,6 +26,17 @@ struct EnsembleReport {
 [[nodiscard]] std::string verdict_line(const Verdict& verdict);
 [[nodiscard]] Json verdict_json(const Verdict& verdict);
 
+/// How much the first diagonal entry of Theta fluctuates: its variance over its squared mean as measured, exactly at these widths, and in
+/// the limit of large widths at the same depth_over_width().
+struct DiagonalVariance {
+    double lambda, measured, error, exact, limit;
+    bool heavy_tail;
+};
+/// Unset where there is no exact theory, no hidden layer, or nothing but zeros in the first sample.
+[[nodiscard]] std::optional<DiagonalVariance> diagonal_variance(const Ensemble& ensemble);
+[[nodiscard]] std::string diagonal_variance_line(const DiagonalVariance& variance);
+[[nodiscard]] Json diagonal_variance_json(const std::optional<DiagonalVariance>& variance);
+
 /// The densities of the binned entries, each relative to its mean.
 void add_law_figure(Report& report, const EnsembleReport& ensemble);
 

@@ -43,7 +43,10 @@ struct DiagonalMoments {
 /// Throws Error(invalid_argument) where has_exact_moments() is false.
 [[nodiscard]] DiagonalMoments diagonal_moments(const Architecture& architecture);
 
-/// The same in the limit of large widths n at lambda = (L-1)/n (with different widths: the sum of 1/n_l). With one output
+/// lambda = sum over hidden layers of 1/n_l, (L-1)/n with equal widths: what decides how far a network is from its infinite-width limit.
+[[nodiscard]] double depth_over_width(const Architecture& architecture);
+
+/// The same moments in the limit of large widths at lambda = depth_over_width(). With one output
 ///
 ///     1 + variance = e^{5 lambda} [1/3 + 2/(9 lambda) - (1 - e^{-6 lambda})/(27 lambda^2)]
 ///     mixed = e^{-lambda} [e^{6 lambda} (6 lambda^2 + 2 lambda - 1) + 1 + 4 lambda] / (54 lambda^2)
