@@ -14,6 +14,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <set>
 
 namespace ntk::cli {
 namespace {
@@ -125,6 +126,9 @@ std::string figure_script(const CompareResult& result) {
     const auto [narrow, wide] = std::minmax_element(result.cells.begin(), result.cells.end(),
                                                     [](const CompareCell& a, const CompareCell& b) { return a.width < b.width; });
     script += fmt::format("set xrange [{}:{}]\n", 0.8 * static_cast<double>(narrow->width), 1.25 * static_cast<double>(wide->width));
+    std::set<Index> widths;  // gnuplot labels powers of ten only, and there may be none
+    for (const CompareCell& cell : result.cells) widths.insert(cell.width);
+    script += fmt::format("set xtics ({})\n", fmt::join(widths, ", "));
     script += "plot " + theory(first.train.fluctuation, "-0.5", 2);
     if (first.train.bias_resolved) script += ", " + theory(first.train.bias, "-1.0", 4);
     for (std::size_t i = 0; i < result.slopes.size(); ++i) {

@@ -227,7 +227,7 @@ Rows how_deep_table(const DepthResult& result, bool limit, bool weights) {
             row.push_back(at == result.points.end() ? "-" : std::to_string(at->depth));
             reached = reached || at != result.points.end();
         }
-        if (!reached) break;
+        if (!reached && k > 1) break;
         rows.push_back(row);
     }
     return rows;

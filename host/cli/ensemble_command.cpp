@@ -124,9 +124,11 @@ public:
         told.verdict = judge(told.comparisons);
         run_.say(fmt::format("widths    {}: {} networks", fmt::join(architecture.hidden, ", "), result.networks()));
         const auto variance = diagonal_variance(result);
-        if (variance) run_.say(diagonal_variance_line(*variance));
-        run_.say(verdict_line(told.verdict));
-        if (!told.verdict.consistent()) run_.warn("measured moments and exact theory disagree: " + verdict_line(told.verdict).substr(10));
+        if (!told.verdict.consistent())
+            run_.warn(
+                fmt::format("measured moments and exact theory disagree: |z| = {:.2f} of {}, which the largest of {} "
+                            "comparisons reaches with probability {:.2g}",
+                            told.verdict.largest_z, told.verdict.worst, told.verdict.comparisons, told.verdict.probability));
         if (told.verdict.inconclusive > 0)
             run_.warn(
                 fmt::format("hidden widths {}: the tails are too heavy for {} of {} comparisons: they rest on rare networks, so estimates "
@@ -143,6 +145,8 @@ public:
         }
         report.add_table(fmt::format("Hidden widths {}: measured and exact", fmt::join(architecture.hidden, ", ")),
                          comparisons_table(told));
+        report.add_table(fmt::format("Hidden widths {}: verdict", fmt::join(architecture.hidden, ", ")),
+                         verdict_table(told.verdict, variance));
         return result;
     }
 

@@ -154,13 +154,6 @@ Rows comparisons_table(const EnsembleReport& report) {
     return rows;
 }
 
-std::string verdict_line(const Verdict& v) {
-    const std::string heavy = v.inconclusive == 0 ? "" : fmt::format("; {} more say nothing: tails too heavy", v.inconclusive);
-    if (v.comparisons == 0) return "verdict   nothing to compare: no exact theory for these networks, or nothing conclusive" + heavy;
-    return fmt::format("verdict   {} with exact theory: largest |z| of {} comparisons {:.2f} ({}), probability {:.2g}{}",
-                       v.consistent() ? "consistent" : "NOT CONSISTENT", v.comparisons, v.largest_z, v.worst, v.probability, heavy);
-}
-
 Json verdict_json(const Verdict& v) {
     return {{"comparisons", v.comparisons}, {"inconclusive", v.inconclusive}, {"largest_z", v.largest_z}, {"worst", v.worst},
             {"probability", v.probability}, {"consistent", v.consistent()}};
@@ -180,11 +173,21 @@ std::optional<DiagonalVariance> diagonal_variance(const Ensemble& ensemble) {
                             lambda > heavy_tail_lambda};
 }
 
-std::string diagonal_variance_line(const DiagonalVariance& v) {
-    return fmt::format(
-        "variance  of theta[0,0], over its squared mean: {:.5g} +- {:.2g}; exactly {:.5g}; with depth / width = {:.4g} kept and "
-        "width growing, {:.5g}{}",
-        v.measured, v.error, v.exact, v.lambda, v.limit, v.heavy_tail ? " (heavy tail: measured too small)" : "");
+Rows verdict_table(const Verdict& verdict, const std::optional<DiagonalVariance>& variance) {
+    Rows rows{{"over all comparisons", ""},
+              {"verdict", verdict.comparisons == 0 ? "nothing to compare"
+                          : verdict.consistent()   ? "consistent"
+                                                   : "NOT CONSISTENT"},
+              {"comparisons, and too heavy-tailed to conclude", fmt::format("{}, {}", verdict.comparisons, verdict.inconclusive)}};
+    if (verdict.comparisons > 0)
+        rows.push_back({"largest |z|, and its probability",
+                        fmt::format("{:.2f} ({}), {:.2g}", verdict.largest_z, verdict.worst, verdict.probability)});
+    if (!variance) return rows;
+    rows.push_back({"variance of theta[0,0] over its squared mean", fmt::format("{:.5g} +- {:.2g}", variance->measured, variance->error)});
+    rows.push_back({"exact at these widths", fmt::format("{:.5g}", variance->exact)});
+    rows.push_back(
+        {fmt::format("width growing with depth / width = {:.4g} kept", variance->lambda), fmt::format("{:.5g}", variance->limit)});
+    return rows;
 }
 
 Json diagonal_variance_json(const std::optional<DiagonalVariance>& v) {

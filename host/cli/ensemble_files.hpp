@@ -23,7 +23,6 @@ struct EnsembleReport {
 /// The first entries, and what theory says about them.
 [[nodiscard]] Rows entries_table(const EnsembleReport& report);
 [[nodiscard]] Rows comparisons_table(const EnsembleReport& report);
-[[nodiscard]] std::string verdict_line(const Verdict& verdict);
 [[nodiscard]] Json verdict_json(const Verdict& verdict);
 
 /// How much the first diagonal entry of Theta fluctuates: its variance over its squared mean as measured, exactly at these widths, and in
@@ -34,7 +33,7 @@ struct DiagonalVariance {
 };
 /// Unset where there is no exact theory, no hidden layer, or nothing but zeros in the first sample.
 [[nodiscard]] std::optional<DiagonalVariance> diagonal_variance(const Ensemble& ensemble);
-[[nodiscard]] std::string diagonal_variance_line(const DiagonalVariance& variance);
+[[nodiscard]] Rows verdict_table(const Verdict& verdict, const std::optional<DiagonalVariance>& variance);
 [[nodiscard]] Json diagonal_variance_json(const std::optional<DiagonalVariance>& variance);
 
 /// The densities of the binned entries, each relative to its mean.
