@@ -130,14 +130,14 @@ private:
         const LaneOperand<Real> delta{w.delta, out, 1}, activation{layer(l - 1).activation, in, 1};
         draw(backward_stream(l), rows * in, w.noise_normals);
         if (task.has_bias()) draw(backward_bias_stream(l), rows, small.noise_bias);
-        if (task.options.block != Block::full)
+        if (!this->knows_delta_gram())
             lane_product<lanes, LaneProduct::store_lower>(rows, delta, rows, delta, out, small.delta_factor, rows);
-        this->cholesky(rows, task.options.block == Block::full ? small.delta_gram : small.delta_factor, 0, small.delta_factor,
+        this->cholesky(rows, this->knows_delta_gram() ? small.delta_gram : small.delta_factor, 0, small.delta_factor,
                        small.delta_inverse_pivot);
         lane_product<lanes, LaneProduct::store>(n, activation, rows, LaneOperand<float>{w.noise_normals, in, 1}, in, small.noise, rows);
-        lane_product<lanes, LaneProduct::store>(rows, delta, n, LaneOperand<float>{layer(l).normals, out, 1}, out, small.mean, n);
+        lane_product<lanes, LaneProduct::store>(n, LaneOperand<float>{layer(l).normals, out, 1}, rows, delta, out, small.mean, rows);
         this->solve_backward(l);
-        lane_product<lanes, LaneProduct::store>(rows, LaneOperand<Real>{small.mean, n, 1}, in,
+        lane_product<lanes, LaneProduct::store>(rows, LaneOperand<Real>{small.mean, 1, rows}, in,
                                                 LaneOperand<Real>{layer(l - 1).activation, 1, in}, n, w.next, in);
         lower_product<lanes, LaneProduct::add>(rows, LaneOperand<Real>{small.delta_factor, rows, 1}, in,
                                                LaneOperand<float>{w.noise_normals, 1, in}, w.next, in);

@@ -24,7 +24,7 @@ struct PassArrays {
     // The backward pass of the conditional sampler:
     Real *delta_factor = nullptr, *delta_inverse_pivot = nullptr;  ///< D (n O x n O)
     Real* noise = nullptr;                                         ///< A M^T, then Q M^T (n x n O)
-    Real* mean = nullptr;                                          ///< delta G^T (n O x n), then the rows of A that are added
+    Real* mean = nullptr;                                          ///< G delta^T (n x n O), then what of the rows of A is added
     float* noise_bias = nullptr;                                   ///< the column of the bias of M (n O, and up to 3 more)
 
     void place(Arena& arena, const SamplerTask<Real>& task) {
@@ -103,29 +103,36 @@ protected:
         cholesky(n, small_layer(l - 1).gram, entry * entry, small_layer(l).factor, small_layer(l).inverse_pivot);
     }
 
-    /// From noise = A M^T without the bias and mean = delta G^T to mean = (delta G^T - D M Q^T) C^{-1}: what of A is added to D M. Q =
-    /// C^{-1} A is never formed.
+    /// The Gram matrix of all rows of delta: delta_gram has it unless it is summed over outputs, or of the diagonal alone.
+    NTK_INLINE bool knows_delta_gram() const {
+        return task.options.block == Block::full || (task.options.block == Block::trace && task.outputs() == 1);
+    }
+
+    /// From noise = A M^T without the bias and mean = G delta^T to mean = C^{-T} (G delta^T - Q M^T D^T), the transpose of what of A is
+    /// added to D M. Q = C^{-1} A is never formed. Innermost are the rows of delta, which lie side by side and do not wait for each other.
     NTK_INLINE void solve_backward(Index l) {
         const Real *factor = small_layer(l).factor, *inverse = small_layer(l).inverse_pivot;
         const Real bias = static_cast<Real>(task.bias_entry(l));
-        for (Index i = 0; i < n; ++i)
-            for (Index r = 0; r < rows; ++r) {
-                Vector rest = at(small.noise, i * rows + r);
-                if (task.has_bias()) {
+        for (Index i = 0; i < n; ++i) {
+            Real* noise = small.noise + i * rows * lanes;
+            if (task.has_bias())
+                for (Index r = 0; r < rows; ++r) {
                     Vector entry;
                     read_lanes<lanes>(small.noise_bias, r, entry);
-                    rest += bias * entry;
+                    at(noise, r) += bias * entry;
                 }
-                for (Index j = 0; j < i; ++j) rest -= lanes_at<lanes>(factor, i * n + j) * at(small.noise, j * rows + r);
-                at(small.noise, i * rows + r) = rest * lanes_at<lanes>(inverse, i);
+            for (Index j = 0; j < i; ++j) subtract_row(lanes_at<lanes>(factor, i * n + j), small.noise + j * rows * lanes, noise);
+            scale_row(lanes_at<lanes>(inverse, i), noise);
+        }
+        for (Index i = n; i-- > 0;) {
+            Real *noise = small.noise + i * rows * lanes, *mean = small.mean + i * rows * lanes;
+            for (Index k = 0; k < rows; ++k) {
+                const Vector entry = at(noise, k);
+                for (Index r = k; r < rows; ++r) at(mean, r) -= at(small.delta_factor, r * rows + k) * entry;
             }
-        for (Index r = 0; r < rows; ++r)
-            for (Index i = n; i-- > 0;) {
-                Vector rest = at(small.mean, r * n + i);
-                for (Index k = 0; k <= r; ++k) rest -= at(small.delta_factor, r * rows + k) * at(small.noise, i * rows + k);
-                for (Index j = i + 1; j < n; ++j) rest -= lanes_at<lanes>(factor, j * n + i) * at(small.mean, r * n + j);
-                at(small.mean, r * n + i) = rest * lanes_at<lanes>(inverse, i);
-            }
+            for (Index j = i + 1; j < n; ++j) subtract_row(lanes_at<lanes>(factor, j * n + i), small.mean + j * rows * lanes, mean);
+            scale_row(lanes_at<lanes>(inverse, i), mean);
+        }
     }
 
     /// Theta += (s_l <a^{l-1}, a^{l-1}'> + t) <delta^l, delta^l'>.
@@ -163,6 +170,14 @@ protected:
     const SamplerTask<Real>& task;
     PassArrays<Real>& small;
     const Index n, rows;  ///< samples, and with outputs
+
+private:
+    NTK_INLINE void subtract_row(const Vector& factor, Real* from, Real* row) {
+        for (Index r = 0; r < rows; ++r) at(row, r) -= factor * at(from, r);
+    }
+    NTK_INLINE void scale_row(const Vector& factor, Real* row) {
+        for (Index r = 0; r < rows; ++r) at(row, r) *= factor;
+    }
 };
 
 }  // namespace ntk

@@ -174,13 +174,12 @@ private:
         } else {
             draw_rows(backward_stream(l), rows, in, w.noise);
             if (task.has_bias()) fill_normal_blocks(task.stream(network, backward_bias_stream(l)), 0, (rows + 3) / 4, small.noise_bias);
-            if (task.options.block != Block::full) reduce<true>(rows, w.delta, rows, w.delta, out_stride, small.delta_factor);
-            cholesky(rows, task.options.block == Block::full ? small.delta_gram : small.delta_factor, 0, small.delta_factor,
-                     small.delta_inverse_pivot);
+            if (!knows_delta_gram()) reduce<true>(rows, w.delta, rows, w.delta, out_stride, small.delta_factor);
+            cholesky(rows, knows_delta_gram() ? small.delta_gram : small.delta_factor, 0, small.delta_factor, small.delta_inverse_pivot);
             reduce<false>(n, layer(l - 1).activation, rows, w.noise, stride, small.noise);
-            reduce<false>(rows, w.delta, n, layer(l).normals, out_stride, small.mean);
+            reduce<false>(n, layer(l).normals, rows, w.delta, out_stride, small.mean);
             solve_backward(l);
-            expand<LaneProduct::store, false>(rows, {small.mean, n, 1}, n, layer(l - 1).activation, stride, w.next);
+            expand<LaneProduct::store, false>(rows, {small.mean, 1, rows}, n, layer(l - 1).activation, stride, w.next);
             expand<LaneProduct::add, true>(rows, {small.delta_factor, rows, 1}, rows, w.noise, stride, w.next);
         }
         for (Index r = 0; r < rows; ++r) {
