@@ -1,8 +1,9 @@
-// Kernels of random networks on the CPU, ReLU, 4 affine layers, one output, float64: microseconds a network by either sampler.
+// Kernels of random networks on the CPU, ReLU, one output, float64: microseconds a network by either sampler.
 //
-//     bench_kernel_sampler [--benchmark_filter=weights/20/2] [--benchmark_format=json]
+//     bench_kernel_sampler [--benchmark_filter=weights/20/2/4] [--benchmark_format=json]
 //
-// Names: sampler / width / samples. 2 features; all threads (OMP_NUM_THREADS). bench/peers/run_ensemble sets them beside other tools.
+// Names: sampler / width / samples / affine layers / networks of one round. 2 features; all threads (OMP_NUM_THREADS).
+// bench/peers/run_ensemble sets them beside other tools.
 
 #include <ntkcuda/backend.hpp>
 #include <ntkcuda/device.hpp>
@@ -17,11 +18,11 @@ namespace {
 using namespace ntk;
 
 void sample(benchmark::State& state, Sampler sampler) {
-    const Index width = state.range(0), samples = state.range(1), networks = state.range(2);
+    const Index width = state.range(0), samples = state.range(1), networks = state.range(3);
     const auto backend = make_backend<double>("cpu");
     KernelSamplerOptions options;
     options.architecture.inputs = 2;
-    options.architecture.hidden = {width, width, width};
+    options.architecture.hidden.assign(static_cast<std::size_t>(state.range(2) - 1), width);
     options.sampler = sampler;
     const auto kernels = backend->kernel_sampler(options, upload(backend, host_normals({1, 0, data_stream}, samples, 2)).view());
     Matrix<double> out(backend, networks, kernels->layout().columns());
@@ -34,14 +35,14 @@ void sample(benchmark::State& state, Sampler sampler) {
                                                           benchmark::Counter::kIsIterationInvariantRate | benchmark::Counter::kInvert);
 }
 
-// Width, samples, networks of one round.
 #define SETTINGS(name, sampler)              \
     BENCHMARK_CAPTURE(sample, name, sampler) \
         ->Name(#name)                        \
-        ->Args({20, 2, 100000})              \
-        ->Args({80, 2, 10000})               \
-        ->Args({1000, 20, 64})               \
-        ->Args({2000, 20, 32})               \
+        ->Args({20, 2, 4, 100000})           \
+        ->Args({80, 2, 4, 10000})            \
+        ->Args({1000, 20, 4, 64})            \
+        ->Args({1000, 20, 10, 16})           \
+        ->Args({2000, 20, 4, 32})            \
         ->MeasureProcessCPUTime()            \
         ->UseRealTime()                      \
         ->Unit(benchmark::kMillisecond)
