@@ -5,6 +5,8 @@
 // OpenBLAS and LAPACK do the dense work; OpenMP runs over fixed tiles, so no result depends on the number of threads
 // (except factorisations, which are LAPACK's own).
 
+#include "block_cache.hpp"
+
 #include <ntkcuda/backend.hpp>
 
 namespace ntk {
@@ -28,6 +30,7 @@ protected:
 
 private:
     int threads_;
+    BlockCache released_;
 };
 
 template <class Real>

@@ -5,28 +5,28 @@
 
 #include <omp.h>
 
-#include <memory>
+#include <utility>
 
 namespace ntk {
 namespace {
 
-/// What one thread needs for a tile of `shape` samples with r rows of delta each.
+/// What the threads need for tiles of `shape` samples with r rows of delta each.
 template <class Real>
 class TileScratch {
 public:
-    TileScratch(int threads, TileShape shape, Index r)
+    TileScratch(std::shared_ptr<Backend<Real>> backend, int threads, TileShape shape, Index r)
         : samples_(shape.rows * shape.cols),
           deltas_(samples_ * r * r),
           size_(samples_ + deltas_ + shape.cols * r),
-          memory_(std::make_unique_for_overwrite<Real[]>(static_cast<std::size_t>(threads * size_))) {}
+          memory_(std::move(backend), threads, size_) {}
 
-    [[nodiscard]] Real* sample_gram(int thread) const { return memory_.get() + thread * size_; }
-    [[nodiscard]] Real* delta_gram(int thread) const { return sample_gram(thread) + samples_; }
-    [[nodiscard]] Real* factors(int thread) const { return delta_gram(thread) + deltas_; }
+    [[nodiscard]] Real* sample_gram(int thread) { return memory_.view().data() + thread * size_; }
+    [[nodiscard]] Real* delta_gram(int thread) { return sample_gram(thread) + samples_; }
+    [[nodiscard]] Real* factors(int thread) { return delta_gram(thread) + deltas_; }
 
 private:
     Index samples_, deltas_, size_;
-    std::unique_ptr<Real[]> memory_;
+    Matrix<Real> memory_;
 };
 
 /// out (rows x cols) = alpha x1 x2^T for rows [row, row + rows) of x1 and [col, col + cols) of x2; the lower triangle only if they are the
@@ -54,7 +54,7 @@ void HostGram<Real>::accumulate_layer_gram(MatrixView<Real> theta, ConstMatrixVi
     const TileShape shape{std::max<Index>(1, whole.rows / r), std::max<Index>(1, whole.cols / r)};
     const std::vector<Tile> tiles = triangle_tiles(a1.rows(), a2.rows(), shape, triangle);
     const int threads = tile_threads(this->threads(), tiles.size(), theta.size() * (d1.cols() + a1.cols()));
-    const TileScratch<Real> scratch(threads, shape, r);
+    TileScratch<Real> scratch(this->shared_from_this(), threads, shape, r);
     const SerialBlas serial;
 #pragma omp parallel for num_threads(threads) schedule(dynamic) if (threads > 1)
     for (const Tile& t : tiles) {

@@ -17,6 +17,9 @@ constexpr std::size_t alignment = 64;  // a cache line, and the widest vector
 /// Asking the system takes tens of microseconds: too long for each of many small matrices, which cannot be what does not fit.
 constexpr std::uint64_t checked_from = std::uint64_t{4} << 20;
 
+/// Of the memory, what may be kept of released matrices.
+constexpr std::uint64_t kept_share = 16;
+
 std::string processor_name() {
     std::ifstream file("/proc/cpuinfo");
     for (std::string line; std::getline(file, line);)
@@ -28,7 +31,8 @@ std::string processor_name() {
 }  // namespace
 
 template <class Real>
-HostMemory<Real>::HostMemory(int threads) : threads_(threads > 0 ? threads : omp_get_max_threads()) {}
+HostMemory<Real>::HostMemory(int threads)
+    : threads_(threads > 0 ? threads : omp_get_max_threads()), released_(system_memory().total / kept_share) {}
 
 template <class Real>
 DeviceInfo HostMemory<Real>::info() const {
@@ -46,16 +50,21 @@ Real* HostMemory<Real>::allocate(Index count) {
                                 "fewer samples, a narrower network or block 'trace'",
                                 bytes, static_cast<double>(bytes) / 0x1p30, available, static_cast<double>(available) / 0x1p30));
     };
-    if (bytes >= checked_from)
+    if (void* kept = released_.take(bytes)) return static_cast<Real*>(kept);
+    if (bytes >= checked_from && bytes > system_memory().available) {
+        released_.clear();
         if (const std::uint64_t available = system_memory().available; bytes > available) refuse(available);
-    void* data = std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
+    }
+    const auto obtain = [&] { return std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment); };
+    void* data = obtain();
+    if (!data && released_.clear()) data = obtain();
     if (!data) refuse(system_memory().available);
     return static_cast<Real*>(data);
 }
 
 template <class Real>
 void HostMemory<Real>::release(Real* data) noexcept {
-    std::free(data);
+    released_.give(data);
 }
 
 template <class Real>
