@@ -4,6 +4,8 @@
 
 #include <ntkcuda/formulas/activation.hpp>
 
+#include <type_traits>
+
 namespace ntk {
 
 template <class Real>
@@ -25,39 +27,58 @@ void HostNetwork<Real>::draw_normals(NormalStream stream, double scale, MatrixVi
     }
 }
 
+namespace {
+
+/// Calls f with the kind as a constant, so that its loops have no branch on it.
+template <class F>
+void with_kind(Activation::Kind kind, const F& f) {
+    using Kind = Activation::Kind;
+    switch (kind) {
+        case Kind::leaky_relu:
+            return f(std::integral_constant<Kind, Kind::leaky_relu>());
+        case Kind::abs:
+            return f(std::integral_constant<Kind, Kind::abs>());
+        case Kind::erf:
+            return f(std::integral_constant<Kind, Kind::erf>());
+    }
+}
+
+}  // namespace
+
 template <class Real>
 void HostNetwork<Real>::activate(const Activation& activation, ConstMatrixView<Real> z, MatrixView<Real> a) {
-    for_each_row_piece(this->threads(), z.rows(), z.cols(),
-                       [=, kind = activation.kind, slope = activation.slope](Index i, Index first, Index last) {
-                           const Real* from = row_of(z, i);
-                           Real* to = row_of(a, i);
-                           for (Index j = first; j < last; ++j) to[j] = static_cast<Real>(formulas::activation(kind, slope, from[j]));
-                       });
+    with_kind(activation.kind, [&](auto kind) {
+        for_each_row_piece(this->threads(), z.rows(), z.cols(), [=, slope = activation.slope](Index i, Index first, Index last) {
+            const Real* from = row_of(z, i);
+            Real* to = row_of(a, i);
+            for (Index j = first; j < last; ++j) to[j] = static_cast<Real>(formulas::activation(kind, slope, from[j]));
+        });
+    });
 }
 
 template <class Real>
 void HostNetwork<Real>::multiply_by_slope(const Activation& activation, ConstMatrixView<Real> z, MatrixView<Real> delta) {
     const Index outputs = z.rows() == 0 ? 1 : delta.rows() / z.rows();
-    for_each_row_piece(this->threads(), delta.rows(), delta.cols(),
-                       [=, kind = activation.kind, slope = activation.slope](Index i, Index first, Index last) {
-                           const Real* at = row_of(z, i / outputs);
-                           Real* to = row_of(delta, i);
-                           for (Index j = first; j < last; ++j)
-                               to[j] = static_cast<Real>(to[j] * formulas::activation_slope(kind, slope, at[j]));
-                       });
+    with_kind(activation.kind, [&](auto kind) {
+        for_each_row_piece(this->threads(), delta.rows(), delta.cols(), [=, slope = activation.slope](Index i, Index first, Index last) {
+            const Real* at = row_of(z, i / outputs);
+            Real* to = row_of(delta, i);
+            for (Index j = first; j < last; ++j) to[j] = static_cast<Real>(to[j] * formulas::activation_slope(kind, slope, at[j]));
+        });
+    });
 }
 
 template <class Real>
 void HostNetwork<Real>::output_delta(const Activation& activation, ConstMatrixView<Real> w, ConstMatrixView<Real> z,
                                      MatrixView<Real> delta) {
     const Index outputs = w.rows();
-    for_each_row_piece(this->threads(), delta.rows(), delta.cols(),
-                       [=, kind = activation.kind, slope = activation.slope](Index i, Index first, Index last) {
-                           const Real *at = row_of(z, i / outputs), *weight = row_of(w, i % outputs);
-                           Real* to = row_of(delta, i);
-                           for (Index j = first; j < last; ++j)
-                               to[j] = static_cast<Real>(weight[j] * formulas::activation_slope(kind, slope, at[j]));
-                       });
+    with_kind(activation.kind, [&](auto kind) {
+        for_each_row_piece(this->threads(), delta.rows(), delta.cols(), [=, slope = activation.slope](Index i, Index first, Index last) {
+            const Real *at = row_of(z, i / outputs), *weight = row_of(w, i % outputs);
+            Real* to = row_of(delta, i);
+            for (Index j = first; j < last; ++j) to[j] = static_cast<Real>(weight[j] * formulas::activation_slope(kind, slope, at[j]));
+        });
+    });
 }
 
 template class HostNetwork<float>;
