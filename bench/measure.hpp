@@ -8,11 +8,12 @@
 #include <benchmark/benchmark.h>
 #include <cblas.h>
 #include <omp.h>
-#include <sys/resource.h>
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdlib>
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,15 @@ inline std::string device() {
     const char* name = std::getenv("NTKCUDA_BENCH_DEVICE");
     return name ? name : "auto";
 }
+
+/// What `device` stands for.
+inline const DeviceInfo& device_info() {
+    static const DeviceInfo info = make_backend<double>(device())->info();
+    return info;
+}
+
+/// The size of a problem: seconds of work on a few cores, or on a GPU.
+inline Index size(Index on_cpu, Index on_gpu) { return device_info().kind == DeviceKind::cpu ? on_cpu : on_gpu; }
 
 inline double median(std::vector<double> values) {
     std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2), values.end());
@@ -73,6 +83,30 @@ private:
     Matrix<Real> a_, c_;
 };
 
+/// |x - reference| / |reference| (Frobenius), both taken as float64.
+template <class Real>
+double relative_difference(const HostMatrix<Real>& x, const HostMatrix<double>& reference) {
+    double difference = 0, norm = 0;
+    for (Index k = 0; k < x.size(); ++k) {
+        const double r = reference.data()[k], d = static_cast<double>(x.data()[k]) - r;
+        difference += d * d;
+        norm += r * r;
+    }
+    return std::sqrt(difference / norm);
+}
+
+/// Largest resident memory of the process on the host, since this was made.
+class PeakMemory {
+public:
+    PeakMemory() { std::ofstream("/proc/self/clear_refs") << "5"; }  // sets VmHWM to the present
+    [[nodiscard]] static double gigabytes() {
+        std::ifstream status("/proc/self/status");
+        for (std::string word; status >> word;)
+            if (double kibibytes = 0; word == "VmHWM:" && status >> kibibytes) return kibibytes * 1024e-9;
+        return NAN;
+    }
+};
+
 /// Times of something beside the time its flops would take at the rate of the ceiling, both measured in turns so that other work on the
 /// machine meets both.
 class Rounds {
@@ -86,18 +120,17 @@ public:
     }
 
     /// Counters: `floor_ratio` (1: as fast as the flops allow), `gemm_gflops` and `median_s`, medians over rounds; `peak_memory_GB` of the
-    /// process on the host so far.
+    /// process on the host since this was made.
     void report(benchmark::State& state) const {
-        rusage usage{};
-        getrusage(RUSAGE_SELF, &usage);
         state.counters["median_s"] = median(time_);
         state.counters["floor_ratio"] = median(ratio_);
         state.counters["gemm_gflops"] = median(rate_);
-        state.counters["peak_memory_GB"] = static_cast<double>(usage.ru_maxrss) * 1024e-9;
+        state.counters["peak_memory_GB"] = memory_.gigabytes();
         state.counters["threads"] = omp_get_max_threads();
     }
 
 private:
+    PeakMemory memory_;
     std::vector<double> time_, ratio_, rate_;
 };
 
