@@ -43,6 +43,14 @@ void gemm(Context& context, Transpose ta, Transpose tb, Real alpha, std::type_id
           "cublas gemm of a stack");
 }
 
+void half_gemm(Context& context, ConstMatrixView<__half> a, ConstMatrixView<__half> b, MatrixView<float> c) {
+    const float one = 1, zero = 0;
+    check(
+        cublasGemmEx_64(context.blas(), CUBLAS_OP_T, CUBLAS_OP_N, c.cols(), c.rows(), a.cols(), &one, b.data(), CUDA_R_16F, b.stride(),
+                        a.data(), CUDA_R_16F, a.stride(), &zero, c.data(), CUDA_R_32F, c.stride(), CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT),
+        "cublas gemm of FP16");
+}
+
 template <class Real>
 void syrk_lower(Context& context, Real alpha, ConstMatrixView<Real> a, Real beta, MatrixView<Real> c) {
     check(Blas<Real>::syrk(context.blas(), CUBLAS_FILL_MODE_UPPER, CUBLAS_OP_T, c.rows(), a.cols(), &alpha, a.data(), a.stride(), &beta,

@@ -7,6 +7,8 @@
 
 #include <ntkcuda/backend.hpp>
 
+#include <cuda_fp16.h>
+
 namespace ntk::cuda {
 
 /// c = alpha op(a) op(b) + beta c; the inner dimension must not be 0.
@@ -18,6 +20,9 @@ void gemm(Context& context, Transpose ta, Transpose tb, Real alpha, ConstMatrixV
 template <class Real>
 void gemm(Context& context, Transpose ta, Transpose tb, Real alpha, std::type_identity_t<Stack<const Real>> a,
           std::type_identity_t<Stack<const Real>> b, Real beta, Stack<Real> c);
+
+/// c = a b^T of FP16 operands with columns, summed in float32.
+void half_gemm(Context& context, ConstMatrixView<__half> a, ConstMatrixView<__half> b, MatrixView<float> c);
 
 /// The lower triangle of c = alpha a a^T + beta c; a must have columns.
 template <class Real>

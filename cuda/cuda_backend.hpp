@@ -1,8 +1,8 @@
 #pragma once
 
 // The CUDA backend, a chain of classes like the host's (host/backend/host_backend.hpp): each file defines one concern and is
-// instantiated once. memory -> arithmetic -> norms -> summary -> network -> random -> gram -> infinite width -> half angle -> sampler ->
-// pairs -> solver (the complete backend).
+// instantiated once. memory -> arithmetic -> norms -> summary -> network -> random -> gram -> half gram -> infinite width -> half angle ->
+// sampler -> pairs -> solver (the complete backend).
 
 #include "context.hpp"
 
@@ -113,9 +113,16 @@ private:
 };
 
 template <class Real>
-class CudaInfiniteWidth : public CudaGram<Real> {
+class CudaHalfGram : public CudaGram<Real> {
 public:
     using CudaGram<Real>::CudaGram;
+    std::unique_ptr<LayerGramSum<Real>> half_gram_sum(MatrixView<Real> theta, Triangle triangle) override;
+};
+
+template <class Real>
+class CudaInfiniteWidth : public CudaHalfGram<Real> {
+public:
+    using CudaHalfGram<Real>::CudaHalfGram;
     void infinite_width_kernel(const Architecture& architecture, InfiniteKernel kernel, ConstMatrixView<Real> x1, ConstMatrixView<Real> x2,
                                Triangle triangle, MatrixView<Real> out) override;
     void infinite_width_diagonal(const Architecture& architecture, InfiniteKernel kernel, ConstMatrixView<Real> x,

@@ -42,14 +42,20 @@ template <class Real>
 class KernelSum {
 public:
     KernelSum(const Network<Real>& network, Side<Real>& left, Side<Real>& right, const EmpiricalOptions& options)
-        : network_(network), architecture_(network.architecture), left_(left), right_(right), options_(options) {}
+        : network_(network), architecture_(network.architecture), left_(left), right_(right), options_(options) {
+        if (options.gram == GramPrecision::half && options.method == Method::jacobian)
+            throw Error(ErrorCode::invalid_argument, "products of FP16 operands are for the layerwise method, not for the Jacobian");
+    }
 
     Matrix<Real> compute() {
         Matrix<Real> theta = zeros();
+        if (!options_.per_layer) begin(theta.view());
         for (Index l = architecture_.depth(); l >= 1; --l) {
             if (options_.per_layer) {
                 Matrix<Real> term = zeros();
+                begin(term.view());
                 add_layer(l, term.view());
+                finish();
                 backend().axpy(1, std::as_const(term).view(), theta.view());
                 if (symmetric()) backend().mirror_lower(term.view());
                 options_.per_layer(l, download(term).template cast<double>());
@@ -60,6 +66,7 @@ public:
             left_.step();
             if (&left_ != &right_) right_.step();
         }
+        if (!options_.per_layer) finish();
         if (symmetric()) backend().mirror_lower(theta.view());
         return theta;
     }
@@ -77,6 +84,14 @@ private:
         return theta;
     }
 
+    /// The layers from here to finish() are terms of theta.
+    void begin(MatrixView<Real> theta) {
+        if (options_.gram == GramPrecision::half && options_.block != Block::diag) half_ = backend().half_gram_sum(theta, triangle());
+    }
+    void finish() {
+        if (half_) half_->finish();
+    }
+
     void add_layer(Index l, MatrixView<Real> theta) {
         const double scale = architecture_.weight_gradient_variance(l), shift = architecture_.bias_gradient_variance();
         if (options_.method == Method::layerwise) return add_layerwise(l, scale, shift, theta);
@@ -89,13 +104,15 @@ private:
 
     void add_layerwise(Index l, double scale, double shift, MatrixView<Real> theta) {
         if (options_.block == Block::diag) return backend().accumulate_layer_diagonal(theta, left_.input(), left_.delta(), scale, shift);
-        if (options_.block == Block::full)
-            return backend().accumulate_layer_gram(theta, left_.input(), right_.input(), left_.delta(), right_.delta(), scale, shift,
-                                                   triangle());
+        if (options_.block == Block::full) return add_products(left_.delta(), right_.delta(), scale, shift, theta);
         // (1/O) sum over outputs; at the output layer delta is the identity and that mean is 1.
         const double mean = l == architecture_.depth() ? 1 : 1 / static_cast<double>(architecture_.outputs);
-        backend().accumulate_layer_gram(theta, left_.input(), right_.input(), left_.summed_delta(), right_.summed_delta(), scale * mean,
-                                        shift * mean, triangle());
+        add_products(left_.summed_delta(), right_.summed_delta(), scale * mean, shift * mean, theta);
+    }
+
+    void add_products(ConstMatrixView<Real> d1, ConstMatrixView<Real> d2, double scale, double shift, MatrixView<Real> theta) {
+        if (half_) return half_->add(left_.input(), right_.input(), d1, d2, scale, shift);
+        backend().accumulate_layer_gram(theta, left_.input(), right_.input(), d1, d2, scale, shift, triangle());
     }
 
     /// theta += J1 J2^T for the columns that belong to the inputs a1, a2 of this layer (a^{l-1}; for the bias a column of ones),
@@ -147,6 +164,7 @@ private:
     const Architecture& architecture_;
     Side<Real>&left_, &right_;
     const EmpiricalOptions& options_;
+    std::unique_ptr<LayerGramSum<Real>> half_;
 };
 
 /// The activations a^{L-1} of a batch, which alone the NNGP needs.

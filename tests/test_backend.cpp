@@ -333,6 +333,92 @@ CONFORMANCE_TEST(LayerGram) {
                     }
 }
 
+/// Rows rounded to FP16 in units of the power of two below their largest entry, by the definition.
+HostMatrix<double> rounded_rows(const HostMatrix<double>& x) {
+    HostMatrix<double> rounded(x.rows(), x.cols());
+    for (Index i = 0; i < x.rows(); ++i) {
+        double largest = 0;
+        for (Index j = 0; j < x.cols(); ++j) largest = std::max(largest, std::fabs(x(i, j)));
+        const int exponent = largest > 0 ? std::ilogb(largest) : 0;
+        for (Index j = 0; j < x.cols(); ++j) {
+            const double value = std::ldexp(x(i, j), -exponent);
+            const int last_bit = (value == 0 ? -14 : std::max(std::ilogb(value), -14)) - 10;
+            rounded(i, j) = std::ldexp(std::nearbyint(std::ldexp(value, -last_bit)), last_bit + exponent);
+        }
+    }
+    return rounded;
+}
+
+CONFORMANCE_TEST(HalfGramSum) {
+    for (const Index n : {1, 33, 130})
+        for (const Index r : {1, 3})
+            for (const Index pad : pads)
+                for (const Triangle triangle : {Triangle::full, Triangle::lower}) {
+                    const Index k = 37, w = 29, n2 = triangle == Triangle::lower ? n : n / 2 + 3;
+                    const bool lower = triangle == Triangle::lower;
+                    // Rows of very different sizes, entries down to the subnormal ones of FP16, a row of zeros.
+                    const auto rows = [](Index count, Index cols, std::uint64_t seed) {
+                        HostMatrix<double> x = random_matrix(count, cols, seed);
+                        for (Index i = 0; i < count; ++i)
+                            for (Index j = 0; j < cols; ++j)
+                                x(i, j) = i == 5 ? 0 : std::ldexp(x(i, j), static_cast<int>(i % 7) * 4 - 12 - static_cast<int>(j % 9) * 3);
+                        return x;
+                    };
+                    const Padded<Real> a1(backend, rows(n, k, 0), pad), d1(backend, rows(n * r, w, 1), pad);
+                    const Padded<Real> a_other(backend, rows(n2, k, 2), pad), d_other(backend, rows(n2 * r, w, 3), pad);
+                    const Padded<Real>&a2 = lower ? a1 : a_other, &d2 = lower ? d1 : d_other;
+                    Padded<Real> theta(backend, random_matrix(n * r, n2 * r, 4), pad);
+                    const double scale = 0.3, shift = 0.8;
+                    const auto sum = backend->half_gram_sum(theta.view(), triangle);
+                    sum->add(a1.view(), a2.view(), {}, {}, scale, shift);
+                    sum->add(a1.view(), a2.view(), d1.view(), d2.view(), scale, shift);
+                    sum->finish();
+                    const auto left = rounded_rows(a1.given()), right = rounded_rows(a2.given());
+                    const auto left_delta = rounded_rows(d1.given()), right_delta = rounded_rows(d2.given());
+                    const HostMatrix<Real> got = theta.get();
+                    for (Index i = 0; i < got.rows(); ++i)
+                        for (Index j = 0; j < got.cols(); ++j) {
+                            Sum sum_of_layers{theta.given(i, j), 0};
+                            if (!lower || j <= i) {
+                                const Sum g = inner_product(left, i / r, right, j / r), d = inner_product(left_delta, i, right_delta, j);
+                                const long double factor = scale * g.value + shift, size = scale * g.magnitude + shift;
+                                sum_of_layers.value += factor * (d.value + (i % r == j % r ? 1 : 0));
+                                sum_of_layers.magnitude += size * (d.magnitude + 1) + std::fabs(theta.given(i, j));
+                            }
+                            ASSERT_NEAR(static_cast<double>(got(i, j)), static_cast<double>(sum_of_layers.value),
+                                        static_cast<double>(sum_of_layers.magnitude) * tolerance<float>(k + w + 4))
+                                << "at (" << i << ", " << j << ")";
+                        }
+                }
+}
+
+/// Nothing that is not finite disappears, and no row is too large or too small for its scale.
+CONFORMANCE_TEST(HalfGramSumAtTheEdges) {
+    const double infinity = std::numeric_limits<double>::infinity(), large = std::numeric_limits<Real>::max();
+    const double size[] = {1, infinity, std::numeric_limits<double>::quiet_NaN(), large, std::numeric_limits<Real>::denorm_min(), 0};
+    HostMatrix<double> x(6, 2), unit(6, 1);
+    for (Index i = 0; i < 6; ++i) {
+        x(i, 0) = size[i];
+        unit(i, 0) = i == 3 ? std::numeric_limits<Real>::min() : i == 4 ? 4 / std::numeric_limits<Real>::min() : 1;
+    }
+    const Padded<Real> a(backend, x, 0), d(backend, unit, 0);
+    Padded<Real> theta(backend, HostMatrix<double>(6, 6), 0);
+    const auto sum = backend->half_gram_sum(theta.view(), Triangle::full);
+    sum->add(a.view(), a.view(), d.view(), d.view(), 1, 0);
+    sum->finish();
+    const HostMatrix<Real> got = theta.get();
+    for (Index i = 0; i < 6; ++i)
+        for (Index j = 0; j < 6; ++j) {
+            if (i == 1 || i == 2 || j == 1 || j == 2) {
+                EXPECT_TRUE(std::isnan(got(i, j))) << i << ", " << j;
+            } else if (i == 0 || j == 0) {
+                // One row of the pair is 1: the product of the other's factors, each rounded to eleven bits.
+                const double other = static_cast<double>(a.given(i + j, 0)) * static_cast<double>(d.given(i + j, 0));
+                EXPECT_NEAR(static_cast<double>(got(i, j)), other, other * 0x1p-9) << i << ", " << j;
+            }
+        }
+}
+
 CONFORMANCE_TEST(LayerDiagonal) {
     for (const Index n : sizes)
         for (const Index outputs : {1, 3})
@@ -534,6 +620,9 @@ TEST(HostBackend, SameBitsOnAnyNumberOfThreads) {
         backend->fill(gram.view(), 0);
         backend->accumulate_gram(gram.view(), a.view(), a.view(), 1, Triangle::lower);
         backend->accumulate_layer_gram(gram.view(), a.view(), a.view(), b.view(), b.view(), 0.3, 0.1, Triangle::lower);
+        const auto half = backend->half_gram_sum(gram.view(), Triangle::lower);
+        half->add(a.view(), a.view(), b.view(), b.view(), 0.3, 0.1);
+        half->finish();
         backend->row_dots(a.view(), b.view(), dots.view());
         const Norms norms = backend->norms(std::as_const(c).view()),
                     difference = backend->difference_norms(std::as_const(c).view(), std::as_const(gram).view());

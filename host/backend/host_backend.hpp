@@ -1,7 +1,7 @@
 #pragma once
 
 // The CPU backend, as a chain of classes so that each file defines one concern and is instantiated once:
-// memory -> arithmetic -> summary -> network -> gram -> infinite width -> half angle -> sampler -> pairs -> solver (the complete backend).
+// memory -> arithmetic -> summary -> network -> gram -> half gram -> infinite width -> half angle -> sampler -> pairs -> solver (the complete backend).
 // OpenBLAS and LAPACK do the dense work; OpenMP runs over fixed tiles, so no result depends on the number of threads
 // (except factorisations, which are LAPACK's own).
 
@@ -81,9 +81,16 @@ public:
 };
 
 template <class Real>
-class HostInfiniteWidth : public HostGram<Real> {
+class HostHalfGram : public HostGram<Real> {
 public:
     using HostGram<Real>::HostGram;
+    std::unique_ptr<LayerGramSum<Real>> half_gram_sum(MatrixView<Real> theta, Triangle triangle) override;
+};
+
+template <class Real>
+class HostInfiniteWidth : public HostHalfGram<Real> {
+public:
+    using HostHalfGram<Real>::HostHalfGram;
     void infinite_width_kernel(const Architecture& architecture, InfiniteKernel kernel, ConstMatrixView<Real> x1, ConstMatrixView<Real> x2,
                                Triangle triangle, MatrixView<Real> out) override;
     void infinite_width_diagonal(const Architecture& architecture, InfiniteKernel kernel, ConstMatrixView<Real> x, MatrixView<Real> out) override;

@@ -65,6 +65,21 @@ struct LuFactor {
     std::shared_ptr<const void> pivots;  ///< the row exchanges, in memory of the backend
 };
 
+/// The layers of a tangent kernel, added one by one from operands rounded to FP16 (Backend::half_gram_sum).
+template <class Real>
+class LayerGramSum {
+public:
+    LayerGramSum() = default;
+    LayerGramSum(const LayerGramSum&) = delete;
+    LayerGramSum& operator=(const LayerGramSum&) = delete;
+    virtual ~LayerGramSum() = default;
+    /// One layer, with the shapes and the meaning of Backend::accumulate_layer_gram. The operands need not outlive the call.
+    virtual void add(ConstMatrixView<Real> a1, ConstMatrixView<Real> a2, ConstMatrixView<Real> d1, ConstMatrixView<Real> d2, double scale,
+                     double shift) = 0;
+    /// theta is complete after this; no layer can be added any more.
+    virtual void finish() = 0;
+};
+
 template <class Real>
 class Backend : public std::enable_shared_from_this<Backend<Real>> {
 public:
@@ -138,6 +153,11 @@ public:
     /// (n1 n2 k + n1 n2 r^2 w) 2 flops, half of it with Triangle::lower; no temporary of the size of theta.
     virtual void accumulate_layer_gram(MatrixView<Real> theta, ConstMatrixView<Real> a1, ConstMatrixView<Real> a2, ConstMatrixView<Real> d1,
                                        ConstMatrixView<Real> d2, double scale, double shift, Triangle triangle) = 0;
+    /// The same sum with coarse products, added to theta, which must outlive the result. Each row of an operand is divided by the power of
+    /// two that brings its largest |entry| into [1, 2) and rounded to FP16, to nearest, ties to even (formulas/half_rounding.hpp: the same
+    /// rounded values on every backend; a zero row stays zero, one that is not finite becomes NaN). Products are summed in float32; the
+    /// two products of a layer are multiplied and added in float64. So theta is, up to those sums, the Gram matrix of rounded operands.
+    [[nodiscard]] virtual std::unique_ptr<LayerGramSum<Real>> half_gram_sum(MatrixView<Real> theta, Triangle triangle) = 0;
     /// The diagonal of the same sum: theta (n x O) (x, o) += (scale |a(x)|^2 + shift) |d(x, o)|^2; empty d: second factor 1.
     virtual void accumulate_layer_diagonal(MatrixView<Real> theta, ConstMatrixView<Real> a, ConstMatrixView<Real> d, double scale, double shift) = 0;
     /// Columns of the Jacobian of one layer for its units [first, first + count): out (n O x count k),

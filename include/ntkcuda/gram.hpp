@@ -19,9 +19,16 @@ enum class Block { full, trace, diag };
 /// layerwise: two Gram matrices a layer; jacobian: J J^T over blocks of columns of J, the cross-check.
 enum class Method { layerwise, jacobian };
 
+/// How the layerwise method forms the two products of a layer; networks and passes are always in the precision of the backend.
+/// exact: in that precision. half: from operands rounded to FP16 row by row, summed in float32, multiplied and added in float64
+/// (Backend::half_gram_sum): an entry moves by about 2^-11 of the root of its two diagonals at most for each of the four operands.
+enum class GramPrecision { exact, half };
+
 struct EmpiricalOptions {
     Block block = Block::trace;
     Method method = Method::layerwise;
+    /// Block::diag is always exact; Method::jacobian takes exact alone.
+    GramPrecision gram = GramPrecision::exact;
     /// Bytes that one block of the Jacobian may take (Method::jacobian).
     std::int64_t jacobian_block_bytes = std::int64_t{256} << 20;
     /// If set, called with (l, term) for l = 1 .. L in some order: the l-th term of the sum, in the shape of the result.
@@ -29,7 +36,7 @@ struct EmpiricalOptions {
 };
 
 /// The symmetric empirical NTK of the rows of x (n x d). O(n^2 O^2 w) per layer (full), O(n^2 O w) (trace).
-/// Throws Error(shape_mismatch) if x does not fit the network.
+/// Throws Error(shape_mismatch) if x does not fit the network, Error(invalid_argument) for Method::jacobian with GramPrecision::half.
 template <class Real>
 [[nodiscard]] Matrix<Real> empirical_ntk(const Network<Real>& network, InputView<Real> x, const EmpiricalOptions& options = {});
 

@@ -4,9 +4,11 @@
 
 #include <cblas.h>
 #include <cublas_v2.h>
+#include <cuda_fp16.h>
 
 #include <cmath>
 #include <cstdint>
+#include <vector>
 
 using namespace emulated;
 
@@ -140,6 +142,29 @@ cublasStatus_t cublasDgemm_v2_64(cublasHandle_t h, cublasOperation_t ta, cublasO
                                  const double* alpha, const double* a, int64_t lda, const double* b, int64_t ldb, const double* beta,
                                  double* c, int64_t ldc) {
     return gemm(cblas_dgemm, h, ta, tb, m, n, k, *alpha, a, lda, b, ldb, *beta, c, ldc);
+}
+/// FP16 operands and float32 sums alone.
+cublasStatus_t cublasGemmEx_64(cublasHandle_t h, cublasOperation_t ta, cublasOperation_t tb, int64_t m, int64_t n, int64_t k,
+                               const void* alpha, const void* a, cudaDataType a_type, int64_t lda, const void* b, cudaDataType b_type,
+                               int64_t ldb, const void* beta, void* c, cudaDataType c_type, int64_t ldc, cublasComputeType_t compute,
+                               cublasGemmAlgo_t) {
+    if (a_type != CUDA_R_16F || b_type != CUDA_R_16F || c_type != CUDA_R_32F || compute != CUBLAS_COMPUTE_32F)
+        return CUBLAS_STATUS_NOT_SUPPORTED;
+    const Operand left = operand(ta, static_cast<const __half*>(a), m, k, lda),
+                  right = operand(tb, static_cast<const __half*>(b), k, n, ldb);
+    return queue("cublas gemm of FP16", h, {left, right, output(static_cast<float*>(c), m, n, ldc)},
+                 [=, alpha = *static_cast<const float*>(alpha), beta = *static_cast<const float*>(beta)] {
+                     const auto wide = [](const Operand& x) {
+                         std::vector<float> values(static_cast<std::size_t>(x.rows * x.cols));
+                         for (std::int64_t e = 0; e < x.rows * x.cols; ++e)
+                             values[static_cast<std::size_t>(e)] =
+                                 __half2float(static_cast<const __half*>(x.data)[e / x.rows * x.leading + e % x.rows]);
+                         return values;
+                     };
+                     const std::vector<float> wide_a = wide(left), wide_b = wide(right);
+                     cblas_sgemm(CblasColMajor, transposed(ta), transposed(tb), m, n, k, alpha, wide_a.data(), left.rows, wide_b.data(),
+                                 right.rows, beta, static_cast<float*>(c), ldc);
+                 });
 }
 cublasStatus_t cublasSgemmStridedBatched_64(cublasHandle_t h, cublasOperation_t ta, cublasOperation_t tb, int64_t m, int64_t n, int64_t k,
                                             const float* alpha, const float* a, int64_t lda, long long a_step, const float* b, int64_t ldb,

@@ -142,6 +142,13 @@ std::vector<Operation> network_operations() {
                  [](auto& d, View x, Const y) {
                      d.accumulate_layer_gram(x, y.row_range(0, 3), y.row_range(0, 3), {}, {}, 2, 1, Triangle::full);
                  }),
+        in_place("half_gram_sum",
+                 [](auto& d, View x, Const y) {
+                     const auto sum = d.half_gram_sum(x, Triangle::lower);
+                     sum->add(y.row_range(0, 3), y.row_range(0, 3), y, y, 2, 1);
+                     sum->add(y.row_range(0, 3), y.row_range(0, 3), {}, {}, 2, 1);
+                     sum->finish();
+                 }),
         in_place("accumulate_layer_diagonal",
                  [](auto& d, View x, Const y) { d.accumulate_layer_diagonal(View(x.data(), 3, 3, 9), y.row_range(0, 3), y, 2, 1); }),
         in_place("jacobian_block", [](auto& d, View x, Const y) { d.jacobian_block(y, Const(y.data(), 3, 3, 9), 2, 3, 2, x); }),

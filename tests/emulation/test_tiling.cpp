@@ -100,6 +100,28 @@ TYPED_TEST(Tiling, LowerLayerGram) {
     }
 }
 
+/// The same with FP16 operands, of which these integers are some, and with the sum over two layers.
+TYPED_TEST(Tiling, HalfGramSum) {
+    using Real = TypeParam;
+    constexpr Real scale = 2, shift = 3;
+    for (const auto& [n, outputs] : {std::pair{13, 1}, std::pair{7, 2}, std::pair{3, 7}})
+        for (const Triangle triangle : {Triangle::lower, Triangle::full}) {
+            const auto a = integers<Real>(n, 6, 1), d = integers<Real>(n * outputs, 4, 3),
+                       before = integers<Real>(n * outputs, n * outputs, 5);
+            const auto term = [&, r = outputs](Index i, Index j) {
+                const Real factor = scale * row_product(a, i / r, a, j / r) + shift;
+                return factor * row_product(d, i, d, j) + (i % r == j % r ? factor : Real{0});
+            };
+            Matrix<Real> theta = this->on_device(before);
+            const Matrix<Real> samples = this->on_device(a), deltas = this->on_device(d);
+            const auto sum = this->backend->half_gram_sum(theta.view(), triangle);
+            sum->add(samples.view(), samples.view(), {}, {}, scale, shift);
+            sum->add(samples.view(), samples.view(), deltas.view(), deltas.view(), scale, shift);
+            sum->finish();
+            this->expect_sum(before, theta, triangle, term);
+        }
+}
+
 TYPED_TEST(Tiling, OutputLayerGram) {
     using Real = TypeParam;
     constexpr Real scale = 2, shift = 3;
