@@ -42,7 +42,8 @@ public:
 private:
     [[nodiscard]] double round_row(const Real* x, float* out) const {
         std::uint64_t largest = 0;  // |x| as bits are in its order, with NaN on top
-        for (Index j = 0; j < cols_; ++j) largest = std::max(largest, formulas::bits_of(static_cast<double>(x[j])) & 0x7fffffffffffffffULL);
+        for (Index j = 0; j < cols_; ++j)
+            largest = std::max<std::uint64_t>(largest, formulas::bits_of(static_cast<double>(x[j])) & 0x7fffffffffffffffULL);
         const int exponent = formulas::half_row_exponent(formulas::double_of(largest));
         for (Index j = 0; j < cols_; ++j) out[j] = static_cast<float>(formulas::half_entry(static_cast<double>(x[j]), exponent));
         return std::ldexp(1.0, exponent);
