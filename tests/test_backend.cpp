@@ -394,12 +394,12 @@ CONFORMANCE_TEST(HalfGramSum) {
 
 /// Nothing that is not finite disappears, and no row is too large or too small for its scale.
 CONFORMANCE_TEST(HalfGramSumAtTheEdges) {
-    const double infinity = std::numeric_limits<double>::infinity(), large = std::numeric_limits<Real>::max();
+    const double infinity = std::numeric_limits<double>::infinity(), large = std::numeric_limits<Real>::max() / 2;
     const double size[] = {1, infinity, std::numeric_limits<double>::quiet_NaN(), large, std::numeric_limits<Real>::denorm_min(), 0};
     HostMatrix<double> x(6, 2), unit(6, 1);
     for (Index i = 0; i < 6; ++i) {
         x(i, 0) = size[i];
-        unit(i, 0) = i == 3 ? std::numeric_limits<Real>::min() : i == 4 ? 4 / std::numeric_limits<Real>::min() : 1;
+        unit(i, 0) = i == 3 ? std::numeric_limits<Real>::min() : i == 4 ? 1 / std::numeric_limits<Real>::min() : 1;
     }
     const Padded<Real> a(backend, x, 0), d(backend, unit, 0);
     Padded<Real> theta(backend, HostMatrix<double>(6, 6), 0);
