@@ -40,8 +40,73 @@ HostMatrix<double> block_of(const HostMatrix<double>& x, Index row, Index rows, 
     return block;
 }
 
+Architecture three_outputs() {
+    Architecture architecture;
+    architecture.inputs = 6;
+    architecture.hidden = {40, 33};
+    architecture.outputs = 3;
+    architecture.biases = Biases::trained;
+    architecture.bias_std = 0.3;
+    return architecture;
+}
+
 class OnDevice : public ::testing::TestWithParam<std::string> {};
 INSTANTIATE_TEST_SUITE_P(Devices, OnDevice, ::testing::ValuesIn(device_ids()));
+
+/// Each of the four operands of an entry is off by 2^-11 at most, relative to its own entries; the float32 sums are far below.
+TEST_P(OnDevice, HalfGramIsTheExactKernelToElevenBits) {
+    const auto backend = make_backend<double>(GetParam());
+    const Network<double> network = draw_network(backend, three_outputs(), 5);
+    const Matrix<double> x1 = upload(backend, random_matrix(23, 6)), x2 = upload(backend, random_matrix(9, 6, 1));
+    for (const Block block : {Block::trace, Block::full}) {
+        EmpiricalOptions exact, half;
+        exact.block = half.block = block;
+        half.gram = GramPrecision::half;
+        const auto expected = download(empirical_ntk(network, x1.view(), exact)), got = download(empirical_ntk(network, x1.view(), half));
+        const auto other = diagonal_column(download(empirical_ntk(network, x2.view(), exact))), own = diagonal_column(expected);
+        expect_kernel(got, expected, own, own, 0x1p-9);
+        expect_kernel(download(empirical_ntk(network, x1.view(), x2.view(), half)),
+                      download(empirical_ntk(network, x1.view(), x2.view(), exact)), own, other, 0x1p-9);
+        EXPECT_NE(got(1, 0), expected(1, 0));
+        EXPECT_EQ(got(1, 0), got(0, 1));
+
+        HostMatrix<double> sum(got.rows(), got.cols());
+        half.per_layer = [&](Index, const HostMatrix<double>& term) {
+            for (Index e = 0; e < sum.size(); ++e) sum.data()[e] += term.data()[e];
+        };
+        (void)empirical_ntk(network, x1.view(), half);
+        expect_kernel(sum, got, own, own, 1e-14);
+    }
+}
+
+TEST_P(OnDevice, HalfGramLeavesTheDiagonalExactAndRefusesTheJacobian) {
+    const auto backend = make_backend<double>(GetParam());
+    const Network<double> network = draw_network(backend, three_outputs(), 5);
+    const Matrix<double> x = upload(backend, random_matrix(7, 6));
+    EmpiricalOptions options;
+    options.block = Block::diag;
+    const auto exact = download(empirical_ntk(network, x.view(), options));
+    options.gram = GramPrecision::half;
+    const auto half = download(empirical_ntk(network, x.view(), options));
+    for (Index e = 0; e < exact.size(); ++e) EXPECT_EQ(half.data()[e], exact.data()[e]);
+    options.method = Method::jacobian;
+    EXPECT_THROW((void)empirical_ntk(network, x.view(), options), Error);
+}
+
+/// A Gram matrix of rounded operands: no eigenvalue below zero by more than the float32 sums, though half the samples are near duplicates.
+TEST_P(OnDevice, HalfGramOfNearDuplicatesIsPositiveSemidefinite) {
+    const auto backend = make_backend<double>(GetParam());
+    const Network<double> network = draw_network(backend, three_outputs(), 5);
+    HostMatrix<double> x = random_matrix(40, 6);
+    for (Index i = 0; i < 20; ++i)
+        for (Index j = 0; j < 6; ++j) x(20 + i, j) = x(i, j) * (1 + 1e-7 * static_cast<double>(j));
+    EmpiricalOptions options;
+    options.gram = GramPrecision::half;
+    Matrix<double> kernel = empirical_ntk(network, upload(backend, x).view(), options), values(backend, 40, 1);
+    const double size = backend->norms(kernel.view()).max_abs;
+    backend->eigen(kernel.view(), values.view(), false);
+    EXPECT_GT(download(values)(0, 0), -40 * 0x1p-24 * size);
+}
 
 // tests/golden/make_empirical_ntk.py: depths 1 to 5, four activations, both parametrizations, three kinds of biases, 3 outputs, a zero
 // sample.
