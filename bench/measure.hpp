@@ -83,6 +83,23 @@ private:
     Matrix<Real> a_, c_;
 };
 
+/// The GEMM that layer Grams of FP16 operands are held against, of the same shape as Ceiling's: on a GPU cuBLAS in FP16 with sums in
+/// float32, on the CPU float32.
+class HalfCeiling {
+public:
+    HalfCeiling(Index n, Index k);
+    ~HalfCeiling();
+    HalfCeiling(const HalfCeiling&) = delete;
+    HalfCeiling& operator=(const HalfCeiling&) = delete;
+    /// Flops a second, measured now.
+    double rate();
+
+private:
+    struct Gpu;
+    std::unique_ptr<Gpu> gpu_;
+    std::unique_ptr<Ceiling<float>> cpu_;
+};
+
 /// |x - reference| / |reference| (Frobenius), both taken as float64.
 template <class Real>
 double relative_difference(const HostMatrix<Real>& x, const HostMatrix<double>& reference) {

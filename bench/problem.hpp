@@ -22,18 +22,25 @@ Matrix<Real> normal_samples(const std::shared_ptr<Backend<Real>>& backend, Index
     return x;
 }
 
-/// Flops of the empirical NTK of one output between n1 and n2 samples (n2 = 0: the symmetric one of n1, each pair once).
-inline double ntk_flops(const Architecture& architecture, Index n1, Index n2 = 0) {
-    double propagate = 0, gram = 0;
+/// Flops of the forward and backward passes over n samples, one output.
+inline double pass_flops(const Architecture& architecture, Index n) {
+    double flops = 0;
     for (Index l = 1; l <= architecture.depth(); ++l) {
         const double products = 2.0 * static_cast<double>(architecture.width(l - 1) * architecture.width(l));
-        propagate += products;                                                             // forward
-        if (l > 1 && l < architecture.depth()) propagate += products;                      // backward
+        flops += l > 1 && l < architecture.depth() ? 2 * products : products;  // forward; backward from the last hidden layer to the first
+    }
+    return static_cast<double>(n) * flops;
+}
+
+/// Flops of the empirical NTK of one output between n1 and n2 samples (n2 = 0: the symmetric one of n1, each pair once).
+inline double ntk_flops(const Architecture& architecture, Index n1, Index n2 = 0) {
+    double gram = 0;
+    for (Index l = 1; l <= architecture.depth(); ++l) {
         gram += static_cast<double>(architecture.width(l - 1));                            // <a, a'>, half of its flops
         if (l < architecture.depth()) gram += static_cast<double>(architecture.width(l));  // <delta, delta'>
     }
     const double a = static_cast<double>(n1), b = static_cast<double>(n2);
-    return (a + b) * propagate + (n2 == 0 ? a * a : 2 * a * b) * gram;
+    return pass_flops(architecture, n1 + n2) + (n2 == 0 ? a * a : 2 * a * b) * gram;
 }
 
 }  // namespace ntk::bench

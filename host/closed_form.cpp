@@ -62,6 +62,31 @@ double inverse_one_norm(const Matrix<Real>& factor) {
     });
 }
 
+template <class Real>
+double mean_of(const HostMatrix<Real>& values) {
+    double sum = 0;
+    for (Index i = 0; i < values.size(); ++i) sum += static_cast<double>(values.data()[i]);
+    return sum / static_cast<double>(values.size());
+}
+
+/// The smallest eigenvalue from above, by inverse iteration: within 2 % of the one below unless they nearly agree.
+template <class Real>
+double smallest_eigenvalue_of(const Matrix<Real>& factor) {
+    constexpr int most_steps = 20;
+    const auto& backend = factor.backend();
+    Matrix<Real> x(backend, factor.rows(), 1);
+    backend->draw_normals({1, 0, 0}, 1, x.view());
+    double smallest = std::numeric_limits<double>::infinity();
+    for (int step = 0; step < most_steps; ++step) {
+        backend->scale(1 / backend->norms(x.view()).frobenius, x.view());
+        backend->cholesky_solve(factor.view(), x.view());
+        const double now = 1 / backend->norms(x.view()).frobenius;
+        if (now > 0.99 * smallest) return std::min(now, smallest);
+        smallest = now;
+    }
+    return smallest;
+}
+
 /// What a refusal knows about K + ridge I: the factor's strict upper triangle still holds K, `diagonal` is that of K.
 template <class Real>
 struct Refused {
@@ -69,9 +94,10 @@ struct Refused {
     const HostMatrix<Real>& diagonal;
     double ridge;
     double one_norm;  ///< of K + ridge I
+    double resolved;  ///< the smallest eigenvalue that the entries resolve, where they are coarser than Real; else 0
 
     Index n() const { return factor.rows(); }
-    double rounding() const { return static_cast<double>(std::max<Index>(n(), 100)) * epsilon<Real> * one_norm; }
+    double rounding() const { return std::max(resolved, static_cast<double>(std::max<Index>(n(), 100)) * epsilon<Real> * one_norm); }
 
     /// The first pair (counting from 1) whose kernel values are those of one and the same sample, to rounding.
     std::optional<std::pair<Index, Index>> equal_samples() const {
@@ -81,7 +107,7 @@ struct Refused {
             factor.backend()->download(ConstMatrixView<Real>(factor.view()).row_range(first, rows), panel.view());
             for (Index i = first; i < first + rows; ++i)
                 for (Index j = i + 1; j < n(); ++j) {
-                    const Real value = panel(i - first, j), tolerance = 4 * std::numeric_limits<Real>::epsilon() * std::fabs(value);
+                    const double value = panel(i - first, j), tolerance = std::max(resolved, 4 * epsilon<Real> * std::fabs(value));
                     if (std::fabs(diagonal(i, 0) - value) <= tolerance && std::fabs(diagonal(j, 0) - value) <= tolerance)
                         return {{i + 1, j + 1}};
                 }
@@ -126,7 +152,7 @@ struct Refused {
         const double enough = ridge + (lift > 0 ? std::pow(10, std::ceil(std::log10(lift))) : 1);
         std::string text = fmt::format("try a ridge of {:.1e} (--ridge)", enough);
         if (equal) text += fmt::format(", or remove one of the equal samples {} and {}", equal->first, equal->second);
-        if (sizeof(Real) < sizeof(double)) text += ", or --precision fp64";
+        if (sizeof(Real) < sizeof(double) || resolved > 0) text += ", or --precision fp64";
         return text;
     }
 
@@ -153,12 +179,20 @@ struct Refused {
                                 n(), condition, sizeof(Real) < sizeof(double) ? "float32" : "float64", 1 / epsilon<Real>, smallest + 1,
                                 smallest + 1, advice(0, equal_samples())));
     }
+
+    [[noreturn]] void throw_unresolved(double smallest) {
+        throw Error(
+            ErrorCode::not_positive_definite,
+            fmt::format("the kernel matrix of {} samples is not resolved: its smallest eigenvalue{} is {:.3g}, and entries as coarse "
+                        "as these resolve {:.1e}; {}",
+                        n(), ridge > 0 ? " with the ridge" : "", smallest, resolved, advice(smallest, equal_samples())));
+    }
 };
 
 }  // namespace
 
 template <class Real>
-KernelSystem<Real>::KernelSystem(Matrix<Real> kernel, double ridge) : factor_(std::move(kernel)) {
+KernelSystem<Real>::KernelSystem(Matrix<Real> kernel, double ridge, double resolution) : factor_(std::move(kernel)) {
     if (!(ridge >= 0) || !std::isfinite(ridge))
         throw Error(ErrorCode::invalid_argument, fmt::format("the ridge must be a finite number >= 0, not {}", ridge));
     double one_norm = checked_norms(factor_).one;
@@ -169,11 +203,13 @@ KernelSystem<Real>::KernelSystem(Matrix<Real> kernel, double ridge) : factor_(st
         one_norm = backend->norms(factor_.view()).one;
     }
 
-    Refused<Real> refused{factor_, diagonal, ridge, one_norm};
+    Refused<Real> refused{factor_, diagonal, ridge, one_norm, resolution * mean_of(diagonal)};
     const CholeskyStatus status = backend->cholesky(factor_.view());
     if (status.failed_minor > 0) refused.throw_failed_pivot(status.failed_minor - 1);
     report_.condition = one_norm * inverse_one_norm(factor_);
     if (!(report_.condition * epsilon<Real> < 1)) refused.throw_ill_conditioned(report_.condition);
+    if (resolution > 0)
+        if (const double smallest = smallest_eigenvalue_of(factor_); smallest < refused.resolved) refused.throw_unresolved(smallest);
     const HostMatrix<Real> pivots = diagonal_of(factor_);
     for (Index i = 0; i < pivots.rows(); ++i) report_.log_determinant += 2 * std::log(static_cast<double>(pivots(i, 0)));
 }
@@ -218,8 +254,10 @@ Matrix<Real> KernelSystem<Real>::posterior_variance(const Matrix<Real>& cross, c
 }
 
 template <class Real>
-GradientFlow<Real>::GradientFlow(Matrix<Real> kernel) : vectors_(std::move(kernel)) {
+GradientFlow<Real>::GradientFlow(Matrix<Real> kernel, double resolution) : vectors_(std::move(kernel)) {
     checked_norms(vectors_);
+    const double coarse = resolution * mean_of(diagonal_of(vectors_));
+    coarse_ = coarse > 0;
     const Index n = vectors_.rows();
     Matrix<Real> values(vectors_.backend(), n, 1);
     vectors_.backend()->eigen(vectors_.view(), values.view(), true);
@@ -227,7 +265,7 @@ GradientFlow<Real>::GradientFlow(Matrix<Real> kernel) : vectors_(std::move(kerne
     values_.assign(on_host.data(), on_host.data() + n);
 
     const double smallest = values_.front(), largest = values_.back();
-    resolution_ = static_cast<double>(n) * epsilon<Real> * std::max(largest, -smallest);
+    resolution_ = std::max(coarse, static_cast<double>(n) * epsilon<Real> * std::max(largest, -smallest));
     if (smallest < -resolution_)
         throw Error(ErrorCode::not_positive_definite,
                     fmt::format("the kernel matrix of {} samples is not positive semidefinite: its smallest eigenvalue is {:.3g}, where "
@@ -249,7 +287,8 @@ Matrix<Real> GradientFlow<Real>::predict(const Matrix<Real>& cross, const Matrix
             ErrorCode::not_positive_definite,
             fmt::format("gradient flow to time {:.3g} hangs on eigenvalues of the kernel that rounding has made up: the smallest is "
                         "{:.3g}, rounding amounts to {:.1e}; try a time up to {:.1e}, or remove equal samples{}",
-                        time, values_.front(), resolution_, 1 / resolution_, sizeof(Real) < sizeof(double) ? ", or --precision fp64" : ""));
+                        time, values_.front(), resolution_, 1 / resolution_,
+                        sizeof(Real) < sizeof(double) || coarse_ ? ", or --precision fp64" : ""));
 
     const auto& backend = vectors_.backend();
     Matrix<Real> modes(backend, n, y.cols()), weights(backend, n, y.cols()), result(backend, cross.rows(), y.cols());

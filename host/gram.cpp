@@ -44,7 +44,8 @@ public:
     KernelSum(const Network<Real>& network, Side<Real>& left, Side<Real>& right, const EmpiricalOptions& options)
         : network_(network), architecture_(network.architecture), left_(left), right_(right), options_(options) {
         if (options.gram == GramPrecision::half && options.method == Method::jacobian)
-            throw Error(ErrorCode::invalid_argument, "products of FP16 operands are for the layerwise method, not for the Jacobian");
+            throw Error(ErrorCode::invalid_argument,
+                        "products of FP16 operands (--precision fast) are for the layerwise method, not for the Jacobian");
     }
 
     Matrix<Real> compute() {
@@ -184,6 +185,8 @@ Matrix<Real> nngp(const Network<Real>& network, const Forward<Real>& left, const
 }
 
 }  // namespace
+
+double half_gram_resolution(Index n) { return 0x1p-21 * std::sqrt(static_cast<double>(n)); }
 
 template <class Real>
 Matrix<Real> empirical_ntk(const Network<Real>& network, InputView<Real> x, const EmpiricalOptions& options) {

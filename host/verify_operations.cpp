@@ -48,7 +48,11 @@ private:
     /// work(network, x).
     template <class Work>
     void add_network(const char* name, Work work) {
-        add(name, rounding<Real>(architecture_.parameters()), false, [this, work](const Device<Real>& backend) {
+        add_network(name, rounding<Real>(architecture_.parameters()), work);
+    }
+    template <class Work>
+    void add_network(const char* name, double bound, Work work) {
+        add(name, bound, false, [this, work](const Device<Real>& backend) {
             const Matrix<Real> x = upload(backend, inputs());
             return download(work(draw_network(backend, architecture_, seed_), x.view()));
         });
@@ -67,6 +71,9 @@ private:
         add_network("NTK of a network", [](const Net& net, View x) { return empirical_ntk(net, x, {.block = Block::full}); });
         add_network("NTK of a network, mean over outputs",
                     [](const Net& net, View x) { return empirical_ntk(net, x, {.block = Block::trace}); });
+        // Passes that differ in their last bit may round an operand the other way: 2^-11 for each of four.
+        add_network("NTK of a network, FP16 Grams", 4 * 0x1p-11,
+                    [](const Net& net, View x) { return empirical_ntk(net, x, {.gram = GramPrecision::half}); });
         add_network("NTK of a network, diagonal", [](const Net& net, View x) { return empirical_ntk(net, x, {.block = Block::diag}); });
         add_network("NTK of a network, test by training samples", [](const Net& net, View x) {
             return empirical_ntk(net, InputView<Real>(x.row_range(0, 7)), InputView<Real>(x.row_range(7, x.rows() - 7)),

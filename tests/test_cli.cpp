@@ -61,7 +61,18 @@ INSTANTIATE_TEST_SUITE_P(
         BadInput{"unknown_option", "kernel --widht 3 --out K.npy", 2, {"--widht"}},
         BadInput{"unknown_config_name", "kernel --config unknown.toml --out K.npy", 2, {"widht"}},
         BadInput{"depth_list", "depth --depths 1:10 --out d", 2, {"--depths", "1:10"}},
-        BadInput{"depth_unequal_norms", "depth --data good.csv --activation hermite:0.5,0.5 --b-std 1 --normalize none --out d", 2, {"norm", "hermite"}},
+        BadInput{"depth_unequal_norms",
+                 "depth --data good.csv --activation hermite:0.5,0.5 --b-std 1 --normalize none --out d",
+                 2,
+                 {"norm", "hermite"}},
+        BadInput{"fast_limit", "kernel --kernel ntk --precision fast --out K.npy", 2, {"--precision fast", "empirical-ntk"}},
+        BadInput{"fast_jacobian", "jacobian --samples 5 --precision fast --out K.npy", 2, {"--precision fast", "kernel and predict"}},
+        BadInput{
+            "fast_by_jacobian", "kernel --samples 5 --method jacobian --precision fast --out K.npy", 2, {"--precision fast", "layerwise"}},
+        BadInput{"fast_duplicates",
+                 "predict --data good.csv --test good.csv --samples 4 --kernel empirical-ntk --depth 1 --precision fast --out P",
+                 3,
+                 {"--ridge", "--precision fp64"}},
         BadInput{"depth_precision", "depth --precision fp32 --out d", 2, {"fp64"}},
         BadInput{"depth_grid_word", "depth --grid-w-std 1,x --grid-b-std 0,1 --out d", 2, {"--grid-w-std", "'x'", "FROM:TO:COUNT"}},
         BadInput{"depth_grid_range", "depth --grid-w-std 1:2 --grid-b-std 0,1 --out d", 2, {"--grid-w-std", "1:2", "three parts"}},
@@ -158,6 +169,39 @@ TEST(CommandLine, KernelBitsDoNotDependOnThreads) {
         EXPECT_EQ(read_bytes(scratch.path("K1.npy")), read_bytes(scratch.path("K2.npy"))) << kernel;
         EXPECT_EQ(read_bytes(scratch.path("K1.npy")), read_bytes(scratch.path("K3.npy"))) << kernel;
     }
+}
+
+TEST(CommandLine, FastKernelIsTheKernelToFp16AndSaysWhatItResolves) {
+    const TemporaryFolder scratch;
+    const std::string kernel = "kernel --samples 100 --width 200 --depth 4 --b-std 0.2 ";
+    ASSERT_EQ(run_program(scratch, kernel + "--out K.npy").code, 0);
+    const Outcome fast = run_program(scratch, kernel + "--precision fast --out F.npy");
+    ASSERT_EQ(fast.code, 0) << fast.err;
+    EXPECT_THAT(fast.out, HasSubstr("resolves"));
+    const Array exact = read_npy(scratch.path("K.npy")), coarse = read_npy(scratch.path("F.npy"));
+    double largest = 0;
+    for (Index i = 0; i < 100; ++i)
+        for (Index j = 0; j < 100; ++j) {
+            const auto at = [&](const Array& k, Index row, Index col) { return k.values[static_cast<std::size_t>(row * 100 + col)]; };
+            largest = std::max(largest, std::abs(at(coarse, i, j) - at(exact, i, j)) / std::sqrt(at(exact, i, i) * at(exact, j, j)));
+            EXPECT_EQ(at(coarse, i, j), at(coarse, j, i));
+        }
+    EXPECT_GT(largest, 1e-6);
+    EXPECT_LT(largest, 4 * 0x1p-11);  // four operands, each within 2^-11
+    const auto record = nlohmann::json::parse(read_bytes(scratch.path("F.run.json")));
+    EXPECT_EQ(record.at("results").at("resolution").get<double>(), half_gram_resolution(100));
+    ASSERT_EQ(run_program(scratch, "kernel --config F.run.json --out G.npy").code, 0);
+    EXPECT_EQ(read_bytes(scratch.path("F.npy")), read_bytes(scratch.path("G.npy")));
+}
+
+TEST(CommandLine, FastPredictionsFollowTheExactOnesWhereTheRidgeIsResolved) {
+    const TemporaryFolder scratch;
+    const std::string predict = "predict --samples 300 --kernel empirical-ntk --width 256 --ridge 0.1 ";
+    ASSERT_EQ(run_program(scratch, predict + "--out exact").code, 0);
+    const Outcome fast = run_program(scratch, predict + "--precision fast --out fast");
+    ASSERT_EQ(fast.code, 0) << fast.err;
+    const Array exact = read_npy(scratch.path("exact/predictions.npy")), coarse = read_npy(scratch.path("fast/predictions.npy"));
+    for (std::size_t k = 0; k < exact.values.size(); ++k) EXPECT_NEAR(coarse.values[k], exact.values[k], 0.01);
 }
 
 TEST(CommandLine, PerLayerTermsSumToTheKernel) {

@@ -1,4 +1,5 @@
 #include "support/devices.hpp"
+#include "support/files.hpp"
 #include "support/golden.hpp"
 #include "support/samples.hpp"
 #include "support/tolerance.hpp"
@@ -297,6 +298,39 @@ TYPED_TEST(ClosedForm, RefusesAKernelWithoutATrustworthyDigit) {
         EXPECT_NO_THROW(KernelSystem<TypeParam>(upload(backend, kernel), suggested_ridge(message)));
         EXPECT_NO_THROW(KernelSystem<TypeParam>(upload(backend, kernel), 4 * small));
         (void)refusal<TypeParam>(backend, hilbert(16));  // condition 1e22
+    });
+}
+
+TYPED_TEST(ClosedForm, RefusesEigenvaluesThatItsEntriesDoNotResolve) {
+    // Samples 3 and 7 agree to 1e-3: eigenvalues 1e-3, 1 (eight times) and 2 - 1e-3, mean of the diagonal 1.
+    HostMatrix<double> k(10, 10);
+    for (Index i = 0; i < 10; ++i) k(i, i) = 1;
+    k(2, 6) = k(6, 2) = 1 - 1e-3;
+    HostMatrix<double> small = k;
+    for (Index e = 0; e < k.size(); ++e) small.data()[e] *= 1e-6;
+    this->on_devices([&](const auto& backend) {
+        const auto unresolved = [&](double ridge, double resolution) {
+            KernelSystem<TypeParam> system(upload(backend, k), ridge, resolution);
+        };
+        expect_error(ErrorCode::not_positive_definite, {"not resolved", "is 0.001", "equal samples 3 and 7", "--ridge", "--precision fp64"},
+                     [&] { unresolved(0, 1.01e-3); });
+        // Relative to the diagonal.
+        expect_error(ErrorCode::not_positive_definite, {"is 1e-09"},
+                     [&] { KernelSystem<TypeParam> system(upload(backend, small), 0, 1.01e-3); });
+        unresolved(0, 0.99e-3);
+        unresolved(1e-4, 1.01e-3);  // the ridge lifts the eigenvalue
+        expect_error(ErrorCode::not_positive_definite, {"with the ridge"}, [&] { unresolved(1e-4, 1.2e-3); });
+    });
+}
+
+TYPED_TEST(ClosedForm, FlowRefusesTimesThatHangOnUnresolvedEigenvalues) {
+    HostMatrix<double> k(2, 2, {1, 1 - 1e-3, 1 - 1e-3, 1});
+    this->on_devices([&](const auto& backend) {
+        const GradientFlow<TypeParam> coarse(upload(backend, k), 1e-2), fine(upload(backend, k), 1e-4);
+        const auto cross = upload(backend, HostMatrix<double>(1, 2, {0.5, 0.25})), y = upload(backend, column({1, -1}));
+        EXPECT_NO_THROW((void)coarse.predict(cross, y, 90));
+        expect_error(ErrorCode::not_positive_definite, {"--precision fp64"}, [&] { (void)coarse.predict(cross, y, 110); });
+        EXPECT_NO_THROW((void)fine.predict(cross, y, 1e9));
     });
 }
 

@@ -26,9 +26,9 @@ Value parse_name(const std::string& option, const std::string& name, const std::
 void add_run_options(CLI::App& command, RunArguments& run) {
     const auto group = "Run";
     command.add_option("--device", run.device, "auto, cpu, cuda or cuda:i")->capture_default_str()->group(group);
-    command.add_option("--precision", run.precision, "fp64 or fp32")
+    command.add_option("--precision", run.precision, "fp64, fp32, or fast (kernel, predict: fp64 with layer Grams of FP16 operands)")
         ->capture_default_str()
-        ->check(CLI::IsMember({"fp64", "fp32"}))
+        ->check(CLI::IsMember({"fp64", "fp32", "fast"}))
         ->group(group);
     command.add_option("--threads", run.threads, "CPU threads; 0: all")->capture_default_str()->check(CLI::NonNegativeNumber)->group(group);
     command.add_option("--memory", run.memory_gib, "GiB the run may use on its device [what is free]")

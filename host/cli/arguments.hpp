@@ -36,6 +36,8 @@ struct RunArguments {
     int threads = 0;
     std::optional<double> memory_gib;
     bool json = false, quiet = false;
+
+    [[nodiscard]] bool fast() const { return precision == "fast"; }
 };
 
 /// Options every command shares: device, precision, threads, memory, output.

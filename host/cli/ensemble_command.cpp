@@ -299,7 +299,7 @@ void add_ensemble_command(CLI::App& program) {
         run.parameters.update(Json{{"networks", a->networks}, {"sampler", a->sampler}, {"block", a->block}, {"per-layer", a->per_layer}});
         if (!a->entries.empty()) run.parameters["entries"] = a->entries;
         if (!a->covariances.empty()) run.parameters["covariances"] = a->covariances;
-        with_precision(a->run, [&]<class Real>(std::type_identity<Real>) { compute<Real>(*a, run); });
+        with_precision(a->run, Fast::refused, [&]<class Real>(std::type_identity<Real>) { compute<Real>(*a, run); });
     });
 }
 

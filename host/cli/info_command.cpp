@@ -25,7 +25,7 @@ void show(bool json) {
                                 {"cuda_backend", cuda::built()},
                                 {"devices", list},
                                 {"libraries", libraries()},
-                                {"precisions", {"fp64", "fp32"}}}
+                                {"precisions", {"fp64", "fp32", "fast"}}}
                                .dump(2));
         return;
     }
@@ -35,7 +35,7 @@ void show(bool json) {
     for (const auto& d : found)
         rows.push_back({d.id(), readable_bytes(static_cast<double>(d.memory_total)), readable_bytes(static_cast<double>(d.memory_free)),
                         std::to_string(d.threads), d.name});
-    fmt::print("{}\n\nprecisions: fp64 (default), fp32\n", table(rows));
+    fmt::print("{}\n\nprecisions: fp64 (default), fp32, fast (fp64 with layer Grams of FP16 operands; kernel, predict)\n", table(rows));
     const Json versions = libraries();
     for (const auto& [name, version] : versions.items()) fmt::print("{}: {}\n", name, version.template get<std::string>());
 }

@@ -85,6 +85,7 @@ void compute(const Arguments& a, Run& run) {
         backend->synchronize();
         return k;
     });
+    if (a.run.fast() && a.kernel.block != "diag") run.report_resolution(kernel_resolution(a.kernel, kernel.rows()));
     const Norms norms = backend->norms(kernel.view());
     if (!norms.finite)
         throw Error(ErrorCode::device_failure,
@@ -93,8 +94,11 @@ void compute(const Arguments& a, Run& run) {
         write_npy(a.run.out, download(kernel));
         if (a.per_layer) layers.write(beside(a.run.out, ".layers.npy"));
     });
-    run.results = {
-        {"rows", kernel.rows()}, {"cols", kernel.cols()}, {"frobenius", norms.frobenius}, {"max_abs", norms.max_abs}, {"file", a.run.out}};
+    run.results.update({{"rows", kernel.rows()},
+                        {"cols", kernel.cols()},
+                        {"frobenius", norms.frobenius},
+                        {"max_abs", norms.max_abs},
+                        {"file", a.run.out}});
     write_text(beside(a.run.out, ".run.json"), run.record().dump(2) + "\n");
     run.say(fmt::format("kernel    {} ({}), {} x {}: {}", a.kernel.kernel, a.kernel.block, kernel.rows(), kernel.cols(), a.run.out));
     run.finish();
@@ -117,12 +121,13 @@ void add_kernel_command(CLI::App& program) {
     command->callback([a] {
         require_writable_file(a->run.out);
         Run run("kernel", a->run);
+        if (a->run.fast()) a->kernel.gram = GramPrecision::half;
         run.parameters.update(Json{{"kernel", a->kernel.kernel},
                                    {"block", a->kernel.block},
                                    {"method", a->kernel.method},
                                    {"per-layer", a->per_layer},
                                    {"normalized", a->normalized}});
-        with_precision(a->run, [&]<class Real>(std::type_identity<Real>) { compute<Real>(*a, run); });
+        with_precision(a->run, Fast::taken, [&]<class Real>(std::type_identity<Real>) { compute<Real>(*a, run); });
     });
 }
 

@@ -35,6 +35,10 @@ void require_widths(KernelName name, const NetworkArguments& network, const Arch
         throw Error(ErrorCode::invalid_argument, "--kernel ntk --param standard grows with the widths: give --width or --hidden");
 }
 
+double kernel_resolution(const KernelArguments& arguments, Index n) {
+    return arguments.gram == GramPrecision::half ? half_gram_resolution(n) : 0;
+}
+
 Index rows_per_sample(Block block, const Architecture& architecture) { return block == Block::full ? architecture.outputs : 1; }
 
 double kernel_bytes(KernelName name, Block block, const Architecture& a, Index n1, Index n2, std::size_t real_size) {
@@ -62,6 +66,10 @@ KernelSource<Real>::KernelSource(const std::shared_ptr<Backend<Real>>& backend, 
     options_.method = arguments.method == "jacobian" ? Method::jacobian : Method::layerwise;
     if (options_.method == Method::jacobian && name_ != KernelName::empirical_ntk)
         throw Error(ErrorCode::invalid_argument, fmt::format("--method jacobian is for --kernel empirical-ntk, not {}", arguments.kernel));
+    options_.gram = arguments.gram;
+    if (options_.gram == GramPrecision::half && (name_ != KernelName::empirical_ntk || options_.method == Method::jacobian))
+        throw Error(ErrorCode::invalid_argument,
+                    "--precision fast is for --kernel empirical-ntk --method layerwise, whose layer Grams it makes of FP16 operands");
     if (weights && !is_empirical(name_))
         throw Error(ErrorCode::invalid_argument,
                     fmt::format("--weights is for the empirical kernels; --kernel {} is the limit over random weights", arguments.kernel));

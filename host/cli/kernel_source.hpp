@@ -14,11 +14,15 @@ enum class KernelName { empirical_ntk, empirical_nngp, ntk, nngp };
 struct KernelArguments {
     std::string kernel;  ///< a name of KernelName with dashes
     std::string block = "trace", method = "layerwise";
+    GramPrecision gram = GramPrecision::exact;  ///< half with --precision fast
 };
 
 void add_kernel_options(CLI::App& command, KernelArguments& kernel, const std::string& default_kernel);
 [[nodiscard]] KernelName parse_kernel(const std::string& name);
 [[nodiscard]] bool is_empirical(KernelName name);
+
+/// What the entries of a kernel of n rows resolve (KernelSystem): half_gram_resolution, or 0 where they are as fine as their type.
+[[nodiscard]] double kernel_resolution(const KernelArguments& arguments, Index n);
 
 /// Throws Error(invalid_argument) for a limit that grows with widths which the command line leaves to their default.
 void require_widths(KernelName name, const NetworkArguments& network, const Architecture& architecture);

@@ -128,6 +128,8 @@ Solution<Real> solve(const Arguments& a, Run& run, const Samples& samples, const
         backend->synchronize();
         return pair;
     });
+    const double resolution = kernel_resolution(a.kernel, kernel.rows());
+    if (a.run.fast()) run.report_resolution(resolution);
     return run.timed("solve", true, [&] {
         Matrix<Real> y = upload(backend, samples.train.y), start;
         if (a.initial_function) {
@@ -139,14 +141,14 @@ Solution<Real> solve(const Arguments& a, Run& run, const Samples& samples, const
         Solution<Real> solution;
         Matrix<Real> predicted;
         if (a.time) {
-            const GradientFlow<Real> flow(std::move(kernel));
+            const GradientFlow<Real> flow(std::move(kernel), resolution);
             predicted = flow.predict(cross, stacked, *a.time);
             solution.report = flow.report();
         } else {
             std::optional<KernelSystem<Real>> factorised;
             std::exception_ptr refusal;
             try {
-                factorised.emplace(std::move(kernel), a.ridge);
+                factorised.emplace(std::move(kernel), a.ridge, resolution);
             } catch (const Error& e) {
                 if (!family || e.code() != ErrorCode::not_positive_definite) throw;
                 refusal = std::current_exception();
@@ -199,10 +201,10 @@ void add_results(Run& run, Report& report, const Samples& samples, const HostMat
                  const std::string& solver) {
     const Dataset& test = *samples.test;
     const std::string condition_name = system.condition_is_estimate ? "1-norm estimate" : "lambda_max / lambda_min";
-    run.results = {{"condition", system.condition},
-                   {"condition_kind", condition_name},
-                   {"log_determinant", system.log_determinant},
-                   {"solver", solver}};
+    run.results.update({{"condition", system.condition},
+                        {"condition_kind", condition_name},
+                        {"log_determinant", system.log_determinant},
+                        {"solver", solver}});
     Rows rows{{"quantity", "value"}};
     if (test.has_targets()) {
         if (samples.train.classification()) {
@@ -277,6 +279,7 @@ void add_predict_command(CLI::App& program) {
         if (a->run.out.empty()) throw bad("--out DIRECTORY is needed: where predictions.npy, predict.csv and run.json go");
         require_writable_directory(a->run.out);
         Run run("predict", a->run);
+        if (a->run.fast()) a->kernel.gram = GramPrecision::half;
         run.parameters.update(Json{{"kernel", a->kernel.kernel},
                                    {"block", a->kernel.block},
                                    {"method", a->kernel.method},
@@ -284,7 +287,7 @@ void add_predict_command(CLI::App& program) {
                                    {"posterior", a->posterior},
                                    {"initial-function", a->initial_function}});
         if (a->time) run.parameters["time"] = *a->time;
-        with_precision(a->run, [&]<class Real>(std::type_identity<Real>) { compute<Real>(*a, run); });
+        with_precision(a->run, Fast::taken, [&]<class Real>(std::type_identity<Real>) { compute<Real>(*a, run); });
     });
 }
 

@@ -63,6 +63,11 @@ void Run::describe(const Samples& samples) {
                     task, to_string(samples.normalization)));
 }
 
+void Run::report_resolution(double resolution) {
+    results["resolution"] = resolution;
+    say(fmt::format("precision fast: FP16 operands, float32 sums; resolves eigenvalues down to {:.1e} of the mean diagonal", resolution));
+}
+
 void Run::add_time(const std::string& phase, bool compute, double seconds) {
     timings_[phase] = timings_.value(phase, 0.0) + seconds;
     if (compute) timings_["compute"] = timings_.value("compute", 0.0) + seconds;

@@ -35,6 +35,9 @@ public:
     /// What was chosen for the user: samples, features, classes, normalisation.
     void describe(const Samples& samples);
 
+    /// A line and a result that say what a kernel of --precision fast resolves.
+    void report_resolution(double resolution);
+
     /// Runs `work` and adds its seconds to timings[phase]; `compute` phases also count in timings.compute.
     template <class Work>
     auto timed(const std::string& phase, bool compute, Work&& work) {
@@ -78,9 +81,16 @@ private:
     std::vector<std::string> warnings_;
 };
 
-/// Calls work with a std::type_identity of float or double, as --precision says.
+/// Whether a command has a use for layer Grams of FP16 operands.
+enum class Fast { refused, taken };
+
+/// Calls work with a std::type_identity of float or double, as --precision says; fast is float64 everywhere but in the layer Grams.
+/// Throws Error(invalid_argument) for --precision fast where it is refused.
 template <class Work>
-auto with_precision(const RunArguments& arguments, Work&& work) {
+auto with_precision(const RunArguments& arguments, Fast fast, Work&& work) {
+    if (fast == Fast::refused && arguments.fast())
+        throw Error(ErrorCode::invalid_argument,
+                    "--precision fast is for kernel and predict with --kernel empirical-ntk; use fp64 or fp32");
     return arguments.precision == "fp32" ? work(std::type_identity<float>{}) : work(std::type_identity<double>{});
 }
 

@@ -33,9 +33,12 @@ public:
     /// Throws Error(not_positive_definite) with the failing pivot, the smallest eigenvalue (n <= 4000; beyond, an upper bound of it from
     /// the failing pivot) and what to try: a ridge of a size that helps, removing a pair of equal samples by number, float64.
     /// A system so ill-conditioned that no digit of the answer can be trusted (condition * epsilon >= 1) is refused likewise.
+    /// `resolution`: how far the entries are known, as the smallest eigenvalue of K over the mean of its diagonal that they resolve
+    /// (half_gram_resolution of gram.hpp; 0: to the rounding of Real). K + ridge I with a smaller eigenvalue is refused, with that
+    /// eigenvalue; finding it takes some 20 solves more.
     /// Throws Error(shape_mismatch) for a kernel that is not square or has no samples, and Error(invalid_argument) for a negative or
     /// non-finite ridge or a non-finite kernel.
-    KernelSystem(Matrix<Real> kernel, double ridge);
+    KernelSystem(Matrix<Real> kernel, double ridge, double resolution = 0);
 
     [[nodiscard]] const SystemReport& report() const { return report_; }
     /// (K + ridge I)^{-1} y for y (n x targets).
@@ -58,20 +61,21 @@ private:
 template <class Real>
 class GradientFlow {
 public:
-    /// Throws as KernelSystem for the shape and a non-finite kernel; for an eigenvalue below -n epsilon lambda_max
-    /// Error(not_positive_definite).
-    explicit GradientFlow(Matrix<Real> kernel);
+    /// Throws as KernelSystem for the shape and a non-finite kernel; for an eigenvalue below minus what rounding does to it
+    /// Error(not_positive_definite). That is n epsilon lambda_max, or `resolution` (as in KernelSystem) times the mean of the diagonal.
+    explicit GradientFlow(Matrix<Real> kernel, double resolution = 0);
 
     [[nodiscard]] const SystemReport& report() const { return report_; }
     /// f_t at the tests from the cross kernel (tests x n) and y (n x targets). Throws Error(invalid_argument) unless time > 0, and
-    /// Error(not_positive_definite) when the answer hangs on eigenvalues that rounding has made up: some lambda <= n epsilon lambda_max
-    /// while time * n epsilon lambda_max > 1.
+    /// Error(not_positive_definite) when the answer hangs on eigenvalues that rounding has made up: some lambda <= r while time * r > 1,
+    /// with r what rounding does to an eigenvalue.
     [[nodiscard]] Matrix<Real> predict(const Matrix<Real>& cross, const Matrix<Real>& y, double time) const;
 
 private:
     Matrix<Real> vectors_;        ///< row i: the eigenvector of values_[i]
     std::vector<double> values_;  ///< ascending
-    double resolution_ = 0;       ///< n epsilon lambda_max: what rounding does to an eigenvalue
+    bool coarse_ = false;         ///< whether a resolution was given
+    double resolution_ = 0;       ///< what rounding does to an eigenvalue
     SystemReport report_;
 };
 
