@@ -315,11 +315,11 @@ TYPED_TEST(ClosedForm, RefusesEigenvaluesThatItsEntriesDoNotResolve) {
         expect_error(ErrorCode::not_positive_definite, {"not resolved", "is 0.001", "equal samples 3 and 7", "--ridge", "--precision fp64"},
                      [&] { unresolved(0, 1.01e-3); });
         // Relative to the diagonal.
-        expect_error(ErrorCode::not_positive_definite, {"is 1e-09"},
+        expect_error(ErrorCode::not_positive_definite, "is 1e-09",
                      [&] { KernelSystem<TypeParam> system(upload(backend, small), 0, 1.01e-3); });
         unresolved(0, 0.99e-3);
         unresolved(1e-4, 1.01e-3);  // the ridge lifts the eigenvalue
-        expect_error(ErrorCode::not_positive_definite, {"with the ridge"}, [&] { unresolved(1e-4, 1.2e-3); });
+        expect_error(ErrorCode::not_positive_definite, "with the ridge", [&] { unresolved(1e-4, 1.2e-3); });
     });
 }
 
@@ -329,7 +329,7 @@ TYPED_TEST(ClosedForm, FlowRefusesTimesThatHangOnUnresolvedEigenvalues) {
         const GradientFlow<TypeParam> coarse(upload(backend, k), 1e-2), fine(upload(backend, k), 1e-4);
         const auto cross = upload(backend, HostMatrix<double>(1, 2, {0.5, 0.25})), y = upload(backend, column({1, -1}));
         EXPECT_NO_THROW((void)coarse.predict(cross, y, 90));
-        expect_error(ErrorCode::not_positive_definite, {"--precision fp64"}, [&] { (void)coarse.predict(cross, y, 110); });
+        expect_error(ErrorCode::not_positive_definite, "--precision fp64", [&] { (void)coarse.predict(cross, y, 110); });
         EXPECT_NO_THROW((void)fine.predict(cross, y, 1e9));
     });
 }
