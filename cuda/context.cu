@@ -1,11 +1,15 @@
 #include "context.hpp"
 
 #include <cstdint>
+#include <exception>
 #include <limits>
 #include <string>
 
 namespace ntk::cuda {
 namespace {
+
+/// What cuBLAS would take itself on the largest devices.
+constexpr std::size_t blas_workspace_bytes = std::size_t{32} << 20;
 
 cudaMemPool_t memory_pool(int device) {
     cudaMemPool_t pool = nullptr;
@@ -48,6 +52,9 @@ Context::Context(int device) : device_(device) {
     stream_.reset(new_stream());
     blas_.reset(new_blas());
     check(cublasSetStream(blas(), stream()), "cublasSetStream");
+    // With a workspace of its own cuBLAS would allocate in every recorded product.
+    blas_workspace_ = std::make_unique<Buffer>(*this, blas_workspace_bytes);
+    check(cublasSetWorkspace(blas(), blas_workspace_->as<void>(), blas_workspace_bytes), "cublasSetWorkspace");
 }
 
 Context::~Context() {
@@ -95,6 +102,30 @@ std::size_t Context::memory_free() const {
 void Context::synchronize() {
     check(cudaStreamSynchronize(stream()), "cudaStreamSynchronize");
     check(std::exchange(failed_release_, cudaSuccess), "cudaFreeAsync");
+}
+
+Unique<cudaGraph_t, cudaGraphDestroy> Context::record(const std::function<void()>& work) {
+    make_current();
+    check(cudaStreamBeginCapture(stream(), cudaStreamCaptureModeThreadLocal), "cudaStreamBeginCapture");
+    const cudaError_t failed_before = std::exchange(failed_release_, cudaSuccess);
+    std::exception_ptr failure;
+    try {
+        work();
+    } catch (...) {
+        failure = std::current_exception();
+    }
+    cudaGraph_t recorded = nullptr;
+    const cudaError_t ended = cudaStreamEndCapture(stream(), &recorded);
+    Unique<cudaGraph_t, cudaGraphDestroy> graph(recorded);
+    // A release that failed in the recording is its own failure; memory of a recording that is given up was never allocated.
+    const cudaError_t failed_inside = std::exchange(failed_release_, failed_before);
+    if (failure) {
+        (void)cudaGetLastError();
+        std::rethrow_exception(failure);
+    }
+    check(ended, "cudaStreamEndCapture");
+    check(failed_inside, "cudaFreeAsync");
+    return graph;
 }
 
 }  // namespace ntk::cuda

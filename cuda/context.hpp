@@ -4,6 +4,7 @@
 
 #include "launch.hpp"
 
+#include <functional>
 #include <memory>
 #include <type_traits>
 
@@ -19,6 +20,8 @@ struct Destroyer {
 };
 template <class Handle, auto destroy>
 using Unique = std::unique_ptr<std::remove_pointer_t<Handle>, Destroyer<destroy>>;
+
+class Buffer;
 
 class Context {
 public:
@@ -45,6 +48,9 @@ public:
     [[nodiscard]] std::size_t memory_free() const;
     void synchronize();
 
+    /// What `work` gives to the stream, as a graph: none of it runs. Throws what `work` throws, and Error(invalid_argument) if it waits.
+    [[nodiscard]] Unique<cudaGraph_t, cudaGraphDestroy> record(const std::function<void()>& work);
+
     template <class... Parameters, class... Arguments>
     void launch(const char* name, const LaunchShape& shape, void (*kernel)(Parameters...), Arguments&&... arguments) {
         cuda::launch(name, stream(), shape, kernel, std::forward<Arguments>(arguments)...);
@@ -56,6 +62,7 @@ private:
     Unique<cudaStream_t, cudaStreamDestroy> stream_;
     Unique<cublasHandle_t, cublasDestroy> blas_;
     Unique<cusolverDnHandle_t, cusolverDnDestroy> solver_;
+    std::unique_ptr<Buffer> blas_workspace_;
     cudaError_t failed_release_ = cudaSuccess;
 };
 

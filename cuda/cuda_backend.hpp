@@ -1,8 +1,8 @@
 #pragma once
 
 // The CUDA backend, a chain of classes like the host's (host/backend/host_backend.hpp): each file defines one concern and is
-// instantiated once. memory -> arithmetic -> norms -> summary -> network -> random -> gram -> half gram -> infinite width -> half angle ->
-// sampler -> pairs -> solver (the complete backend).
+// instantiated once. memory -> recorder -> arithmetic -> norms -> summary -> network -> random -> gram -> half gram -> infinite width ->
+// half angle -> sampler -> pairs -> solver (the complete backend).
 
 #include "context.hpp"
 
@@ -46,9 +46,16 @@ private:
 };
 
 template <class Real>
-class CudaArithmetic : public CudaMemory<Real> {
+class CudaRecorder : public CudaMemory<Real> {
 public:
     using CudaMemory<Real>::CudaMemory;
+    std::unique_ptr<Recording> record(std::function<void()> work) override;
+};
+
+template <class Real>
+class CudaArithmetic : public CudaRecorder<Real> {
+public:
+    using CudaRecorder<Real>::CudaRecorder;
     void gemm(Transpose ta, Transpose tb, double alpha, ConstMatrixView<Real> a, ConstMatrixView<Real> b, double beta,
               MatrixView<Real> c) override;
     void accumulate_gram(MatrixView<Real> theta, ConstMatrixView<Real> j1, ConstMatrixView<Real> j2, double alpha,
@@ -99,17 +106,13 @@ public:
 template <class Real>
 class CudaGram : public CudaRandom<Real> {
 public:
-    explicit CudaGram(int device, Tiling tiling = {});
+    using CudaRandom<Real>::CudaRandom;
     void accumulate_layer_gram(MatrixView<Real> theta, ConstMatrixView<Real> a1, ConstMatrixView<Real> a2, ConstMatrixView<Real> d1,
                                ConstMatrixView<Real> d2, double scale, double shift, Triangle triangle) override;
     void accumulate_layer_diagonal(MatrixView<Real> theta, ConstMatrixView<Real> a, ConstMatrixView<Real> d, double scale,
                                    double shift) override;
     void jacobian_block(ConstMatrixView<Real> delta, ConstMatrixView<Real> a, Index first, Index count, double scale,
                         MatrixView<Real> out) override;
-
-private:
-    /// Tiles of the two Gram matrices of a layer, kept between calls.
-    Buffer sample_tile_, delta_tile_;
 };
 
 template <class Real>

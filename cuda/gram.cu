@@ -102,10 +102,6 @@ __global__ void jacobian_kernel(DeviceMatrix<const Real> delta, DeviceMatrix<con
 }  // namespace
 
 template <class Real>
-CudaGram<Real>::CudaGram(int device, Tiling tiling)
-    : CudaRandom<Real>(device, tiling), sample_tile_(this->context()), delta_tile_(this->context()) {}
-
-template <class Real>
 void CudaGram<Real>::accumulate_layer_gram(MatrixView<Real> theta, ConstMatrixView<Real> a1, ConstMatrixView<Real> a2,
                                            ConstMatrixView<Real> d1, ConstMatrixView<Real> d2, double scale, double shift,
                                            Triangle triangle) {
@@ -113,8 +109,9 @@ void CudaGram<Real>::accumulate_layer_gram(MatrixView<Real> theta, ConstMatrixVi
     Context& context = this->context();
     const Index outputs = theta.rows() / a1.rows(), tile = std::max<Index>(1, this->tiling().gram / outputs);
     const Index rows = std::min(tile, a1.rows()), cols = std::min(tile, a2.rows());
-    sample_tile_.reserve(rows * cols * sizeof(Real));
-    if (!d1.empty()) delta_tile_.reserve(rows * outputs * cols * outputs * sizeof(Real));
+    // Not kept between calls: a recording of this call would refer to memory that a larger problem makes grow.
+    const Buffer sample_tile(context, rows * cols * sizeof(Real));
+    const Buffer delta_tile(context, d1.empty() ? 0 : rows * outputs * cols * outputs * sizeof(Real));
     for (Index i = 0; i < a1.rows(); i += tile)
         for (Index j = 0; j < (triangle == Triangle::lower ? i + 1 : a2.rows()); j += tile) {
             const Index n1 = std::min(tile, a1.rows() - i), n2 = std::min(tile, a2.rows() - j);
@@ -126,8 +123,8 @@ void CudaGram<Real>::accumulate_layer_gram(MatrixView<Real> theta, ConstMatrixVi
                                         samples(d1, i, n1, outputs),
                                         samples(d2, j, n2, outputs),
                                         triangle == Triangle::lower && i == j};
-            accumulate_tile(context, layer, static_cast<Real>(scale), static_cast<Real>(shift), sample_tile_.as<Real>(),
-                            delta_tile_.as<Real>());
+            accumulate_tile(context, layer, static_cast<Real>(scale), static_cast<Real>(shift), sample_tile.as<Real>(),
+                            delta_tile.as<Real>());
         }
 }
 

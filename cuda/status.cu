@@ -14,6 +14,8 @@ namespace {
 void check(cudaError_t status, const char* call) {
     if (status == cudaSuccess) return;
     (void)cudaGetLastError();  // a call that looks at the last error must not report this one again
+    if (status == cudaErrorStreamCaptureUnsupported)
+        throw Error(ErrorCode::invalid_argument, std::string(call) + ": work that waits for the device cannot be recorded");
     fail(status == cudaErrorMemoryAllocation, call, std::string(cudaGetErrorString(status)) + " (" + cudaGetErrorName(status) + ")");
 }
 

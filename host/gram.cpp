@@ -49,27 +49,33 @@ public:
     }
 
     Matrix<Real> compute() {
-        Matrix<Real> theta = zeros();
-        if (!options_.per_layer) begin(theta.view());
+        Matrix<Real> theta = unset();
+        compute(theta.view());
+        return theta;
+    }
+
+    void compute(MatrixView<Real> theta) {
+        backend().fill(theta, 0);
+        if (!options_.per_layer) begin(theta);
         for (Index l = architecture_.depth(); l >= 1; --l) {
             if (options_.per_layer) {
-                Matrix<Real> term = zeros();
+                Matrix<Real> term = unset();
+                backend().fill(term.view(), 0);
                 begin(term.view());
                 add_layer(l, term.view());
                 finish();
-                backend().axpy(1, std::as_const(term).view(), theta.view());
+                backend().axpy(1, std::as_const(term).view(), theta);
                 if (symmetric()) backend().mirror_lower(term.view());
                 options_.per_layer(l, download(term).template cast<double>());
             } else {
-                add_layer(l, theta.view());
+                add_layer(l, theta);
             }
             if (l == 1) break;
             left_.step();
             if (&left_ != &right_) right_.step();
         }
         if (!options_.per_layer) finish();
-        if (symmetric()) backend().mirror_lower(theta.view());
-        return theta;
+        if (symmetric()) backend().mirror_lower(theta);
     }
 
 private:
@@ -78,11 +84,10 @@ private:
     [[nodiscard]] bool symmetric() const { return &left_ == &right_ && options_.block != Block::diag; }
     [[nodiscard]] Triangle triangle() const { return symmetric() ? Triangle::lower : Triangle::full; }
 
-    [[nodiscard]] Matrix<Real> zeros() const {
+    /// A matrix in the shape of the result.
+    [[nodiscard]] Matrix<Real> unset() const {
         const Index o = architecture_.outputs, r = options_.block == Block::full ? o : 1;
-        Matrix<Real> theta(network_.backend(), left_.samples() * r, options_.block == Block::diag ? o : right_.samples() * r);
-        backend().fill(theta.view(), 0);
-        return theta;
+        return {network_.backend(), left_.samples() * r, options_.block == Block::diag ? o : right_.samples() * r};
     }
 
     /// The layers from here to finish() are terms of theta.
@@ -195,6 +200,12 @@ Matrix<Real> empirical_ntk(const Network<Real>& network, InputView<Real> x, cons
 }
 
 template <class Real>
+void empirical_ntk_into(const Network<Real>& network, InputView<Real> x, const EmpiricalOptions& options, MatrixView<Real> theta) {
+    Side<Real> side(network, x);
+    KernelSum<Real>(network, side, side, options).compute(theta);
+}
+
+template <class Real>
 FiniteKernels<Real> finite_kernels(const Network<Real>& network, InputView<Real> x, const EmpiricalOptions& options) {
     Side<Real> side(network, x);
     return {KernelSum<Real>(network, side, side, options).compute(), nngp(network, side.pass(), side.pass())};
@@ -243,6 +254,7 @@ Matrix<Real> jacobian(const Network<Real>& network, InputView<Real> x) {
 }
 
 #define NTKCUDA_INSTANTIATE(Real)                                                                                                     \
+    template void empirical_ntk_into(const Network<Real>&, ConstMatrixView<Real>, const EmpiricalOptions&, MatrixView<Real>);         \
     template FiniteKernels<Real> finite_kernels(const Network<Real>&, ConstMatrixView<Real>, const EmpiricalOptions&);                \
     template Matrix<Real> empirical_ntk(const Network<Real>&, ConstMatrixView<Real>, const EmpiricalOptions&);                        \
     template Matrix<Real> empirical_ntk(const Network<Real>&, ConstMatrixView<Real>, ConstMatrixView<Real>, const EmpiricalOptions&); \

@@ -23,6 +23,7 @@ public:
     void copy(ConstMatrixView<Real> from, MatrixView<Real> to) override;
     void fill(MatrixView<Real> x, double value) override;
     void synchronize() override {}
+    std::unique_ptr<Recording> record(std::function<void()> work) override;
 
 protected:
     /// OpenMP threads of every parallel loop here.

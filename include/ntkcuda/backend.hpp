@@ -16,6 +16,7 @@
 #include <ntkcuda/pair_recursion.hpp>
 #include <ntkcuda/random.hpp>
 
+#include <functional>
 #include <memory>
 
 namespace ntk {
@@ -80,6 +81,17 @@ public:
     virtual void finish() = 0;
 };
 
+/// Work that a backend keeps to run it again (Backend::record).
+class Recording {
+public:
+    Recording() = default;
+    Recording(const Recording&) = delete;
+    Recording& operator=(const Recording&) = delete;
+    virtual ~Recording() = default;
+    /// The same operations on what their matrices hold now, in order with the other work of the backend; may return before it is done.
+    virtual void run() = 0;
+};
+
 template <class Real>
 class Backend : public std::enable_shared_from_this<Backend<Real>> {
 public:
@@ -100,6 +112,13 @@ public:
     virtual void fill(MatrixView<Real> x, double value) = 0;
     /// Waits for all work given so far; throws Error(device_failure) if any of it failed.
     virtual void synchronize() = 0;
+    /// Keeps `work`, operations of this backend, to be run again for the price of one call: a GPU records what they are, without running
+    /// them; the CPU keeps the function and calls it in each run. `work` must have run before, so that nothing is prepared for a first use.
+    /// The matrices of others that it uses must stay where they are for as long as the result is used; those that it makes it must
+    /// release. Until this returns no other thread may use the backend.
+    /// Throws what `work` throws, and on a GPU Error(invalid_argument) if `work` waits for the device, as download and norms do: nothing is
+    /// recorded then, and nothing is lost.
+    [[nodiscard]] virtual std::unique_ptr<Recording> record(std::function<void()> work) = 0;
 
     // --- dense arithmetic ------------------------------------------------------------------------------------------------
     /// c = alpha op(a) op(b) + beta c.  2 m n k flops.

@@ -111,10 +111,11 @@ cudaError_t cudaMemPoolGetAttribute(cudaMemPool_t, cudaMemPoolAttr, void* value)
 }
 
 cudaError_t cudaMallocAsync(void** p, std::size_t bytes, cudaStream_t stream) {
-    existing(stream);
+    const auto& recording = existing(stream).recording;
     if (fails("cudaMallocAsync")) return cudaErrorMemoryAllocation;
+    if (recording && recording->invalid) return cudaErrorStreamCaptureInvalidated;
     if (bytes == 0) return cudaErrorInvalidValue;
-    *p = allocate(bytes);
+    *p = recording ? record_allocation(stream, bytes) : allocate(bytes);
     return *p ? cudaSuccess : cudaErrorMemoryAllocation;
 }
 
@@ -122,7 +123,13 @@ cudaError_t cudaMallocAsync(void** p, std::size_t bytes, cudaStream_t stream) {
 cudaError_t cudaFreeAsync(void* p, cudaStream_t stream) {
     const bool failed = fails("cudaFreeAsync");
     if (!is_allocation(p)) fault("something frees what is no allocation", p);
-    enqueue(stream, [p] { deallocate(p); });
+    const auto& recording = existing(stream).recording;
+    if (recording) {
+        record_release(stream, p);
+        if (recording->invalid) return cudaErrorStreamCaptureInvalidated;
+    } else {
+        enqueue(stream, [p] { deallocate(p); });
+    }
     return failed ? cudaErrorUnknown : cudaSuccess;
 }
 
@@ -152,6 +159,10 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
 /// An injected failure is one of work in flight: the stream runs dry all the same.
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
     const bool failed = fails("cudaStreamSynchronize");
+    if (const auto& recording = existing(stream).recording) {
+        recording->invalid = true;
+        return cudaErrorStreamCaptureUnsupported;
+    }
     finish(existing(stream));
     return failed ? cudaErrorUnknown : cudaSuccess;
 }

@@ -14,6 +14,8 @@ using namespace emulated;
 
 struct cublasContext {
     cudaStream_t stream = nullptr;
+    const void* workspace = nullptr;
+    std::size_t workspace_bytes = 0;
 };
 
 namespace emulated {
@@ -48,6 +50,7 @@ cublasStatus_t queue(const char* name, cublasHandle_t handle, std::vector<Operan
     if (fails(name)) return CUBLAS_STATUS_EXECUTION_FAILED;
     if (!handle) return CUBLAS_STATUS_NOT_INITIALIZED;
     if (!sound(operands)) return CUBLAS_STATUS_INVALID_VALUE;
+    if (handle->workspace && !on_device(handle->workspace, handle->workspace_bytes)) fault("the workspace of cuBLAS is gone");
     enqueue_call(handle->stream, std::move(operands), std::move(call));
     return CUBLAS_STATUS_SUCCESS;
 }
@@ -123,6 +126,15 @@ cublasStatus_t cublasDestroy_v2(cublasHandle_t handle) {
 cublasStatus_t cublasSetStream_v2(cublasHandle_t handle, cudaStream_t stream) {
     if (fails("cublasSetStream")) return CUBLAS_STATUS_INTERNAL_ERROR;
     handle->stream = stream;
+    handle->workspace = nullptr;  // the library's own again
+    return CUBLAS_STATUS_SUCCESS;
+}
+
+cublasStatus_t cublasSetWorkspace_v2(cublasHandle_t handle, void* workspace, size_t bytes) {
+    if (fails("cublasSetWorkspace")) return CUBLAS_STATUS_INTERNAL_ERROR;
+    if (!on_device(workspace, bytes)) return CUBLAS_STATUS_INVALID_VALUE;
+    handle->workspace = workspace;
+    handle->workspace_bytes = bytes;
     return CUBLAS_STATUS_SUCCESS;
 }
 

@@ -104,6 +104,11 @@ void* allocate(std::size_t bytes) {
     return p;
 }
 
+void unset(void* p, std::size_t bytes) {
+    touch(p, bytes, true);
+    std::memset(p, poison, bytes);
+}
+
 void deallocate(void* memory) {
     const Lock lock(device_mutex());
     const Unlocked open;

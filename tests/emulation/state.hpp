@@ -5,8 +5,11 @@
 #include <cuda_runtime.h>
 
 #include <deque>
+#include <map>
 #include <memory>
 #include <mutex>
+#include <set>
+#include <vector>
 
 namespace emulated {
 
@@ -19,11 +22,25 @@ struct Work {
     char started, finished;          ///< its clocks
 };
 
+/// What a stream was given while it was capturing, and the memory that this allocates. A graph and all that is made of it share one.
+struct Recorded {
+    std::vector<std::shared_ptr<Work>> work;
+    std::map<void*, std::size_t> memory;  ///< and its bytes
+    std::set<void*> unreleased;           ///< the part of it that the work so far has not freed
+    bool invalid = false;                 ///< something waited for it
+
+    Recorded() = default;
+    ~Recorded();
+    Recorded(const Recorded&) = delete;
+    Recorded& operator=(const Recorded&) = delete;
+};
+
 }  // namespace emulated
 
 struct CUstream_st {
     std::deque<std::shared_ptr<emulated::Work>> queue;
     std::shared_ptr<emulated::Work> last;
+    std::shared_ptr<emulated::Recorded> recording;  ///< while it is capturing
 };
 
 namespace emulated {
@@ -37,8 +54,16 @@ void finish(CUstream_st& stream);
 void finish_all();
 cudaError_t create_stream(cudaStream_t* stream);
 void destroy_stream(cudaStream_t stream);
+/// Queues the work, or records it if the stream is capturing.
+void add(cudaStream_t stream, std::shared_ptr<Work> work);
 /// Ends the process for a stream that does not exist, the default one included: the backend has its own.
 CUstream_st& existing(cudaStream_t stream);
+
+// Graphs
+/// New memory of the work that the stream records; nullptr when the device is full.
+void* record_allocation(cudaStream_t stream, std::size_t bytes);
+/// Ends the process for memory that is not of this recording.
+void record_release(cudaStream_t stream, void* p);
 
 // Threads
 void run_kernel(Work& work);
@@ -54,6 +79,8 @@ public:
 };
 /// nullptr when the device is full.
 void* allocate(std::size_t bytes);
+/// Makes `bytes` from p unset again.
+void unset(void* p, std::size_t bytes);
 void deallocate(void* p);
 bool is_allocation(const void* p);
 /// Whether `p` is an address that only the device can have.

@@ -28,16 +28,6 @@ void run(Work& work) {
     work.previous = nullptr;
 }
 
-void add(cudaStream_t stream, std::shared_ptr<Work> work) {
-    const Lock lock(device_mutex());
-    CUstream_st& queue = existing(stream);
-    if (race_detector()) work->previous = queue.last;
-    release(&work->started);
-    queue.last = work;
-    queue.queue.push_back(std::move(work));
-    if (settings.eager) finish(queue);
-}
-
 bool valid(const dim3& grid, const dim3& block) {
     const auto threads = std::uint64_t{block.x} * block.y * block.z;
     return threads >= 1 && threads <= 1024 && block.z <= 64 && grid.x >= 1 && grid.x <= 2147483647 && grid.y >= 1 && grid.y <= 65535 &&
@@ -90,6 +80,20 @@ void destroy_stream(cudaStream_t stream) {
     finish(existing(stream));
     streams().erase(stream);
     delete stream;
+}
+
+void add(cudaStream_t stream, std::shared_ptr<Work> work) {
+    const Lock lock(device_mutex());
+    CUstream_st& queue = existing(stream);
+    if (queue.recording) {
+        queue.recording->work.push_back(std::move(work));
+        return;
+    }
+    if (race_detector()) work->previous = queue.last;
+    release(&work->started);
+    queue.last = work;
+    queue.queue.push_back(std::move(work));
+    if (settings.eager) finish(queue);
 }
 
 void enqueue(cudaStream_t stream, std::function<void()> work) {

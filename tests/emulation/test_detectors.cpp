@@ -122,6 +122,36 @@ TEST_F(DetectorsDeathTest, WriteBehindTheEnd) {
     EXPECT_EXIT((write_64_of_63(), context.synchronize()), ::testing::ExitedWithCode(caught), "past the end");
 }
 
+TEST_F(DetectorsDeathTest, RecordedWorkThatFreesWhatItDidNotAllocate) {
+    double* before = static_cast<double*>(context.allocate(8));
+    EXPECT_EXIT((void)context.record([&] { context.release(before); }), ::testing::ExitedWithCode(caught), "did not allocate");
+    context.release(before);
+}
+
+TEST_F(DetectorsDeathTest, RecordedWorkThatKeepsWhatItAllocates) {
+    EXPECT_EXIT((void)context.record([&] { (void)context.allocate(8); }), ::testing::ExitedWithCode(caught), "does not free");
+}
+
+TEST_F(Detectors, RecordedWorkRunsWhenItIsLaunchedAndFindsItsMemoryUnset) {
+    store(std::vector<double>(64, 1.0));
+    const auto graph = context.record([&] {
+        context.launch("add_one", small, add_one_kernel, x(), 63);
+        const Buffer fresh(context, sizeof(double));
+        check(cudaMemcpyAsync(x() + 63, fresh.as<double>(), sizeof(double), cudaMemcpyDeviceToDevice, context.stream()), "cudaMemcpyAsync");
+        context.launch("set", LaunchShape{dim3(1), dim3(1)}, set_kernel, fresh.as<double>());
+    });
+    EXPECT_EQ(fetch(), std::vector<double>(64, 1.0));
+    cudaGraphExec_t executable = nullptr;
+    check(cudaGraphInstantiate(&executable, graph.get(), 0), "cudaGraphInstantiate");
+    for (int run = 1; run <= 2; ++run) {
+        check(cudaGraphLaunch(executable, context.stream()), "cudaGraphLaunch");
+        const std::vector<double> values = fetch();
+        EXPECT_EQ(values[0], 1 + run);
+        EXPECT_TRUE(std::isnan(values[63])) << "memory of an earlier launch";
+    }
+    check(cudaGraphExecDestroy(executable), "cudaGraphExecDestroy");
+}
+
 TEST_F(Detectors, UnsetMemoryIsNotANumber) {
     for (const double value : fetch()) EXPECT_TRUE(std::isnan(value));
 }

@@ -7,6 +7,7 @@
 #include <ntkcuda/infinite_width.hpp>
 #include <ntkcuda/kernel_sampler.hpp>
 #include <ntkcuda/network.hpp>
+#include <ntkcuda/repeated_kernel.hpp>
 
 #include <gtest/gtest.h>
 
@@ -36,7 +37,8 @@ public:
 
 /// What destroys or frees has nobody to tell at once; the result it follows is there already.
 bool may_fail_silently(const std::string& call) {
-    return call.find("Free") != std::string::npos || call.find("Destroy") != std::string::npos || call == "cudaGetDeviceCount";
+    return call.find("Free") != std::string::npos || call.find("Destroy") != std::string::npos || call == "cudaDeviceGraphMemTrim" ||
+           call == "cudaGetDeviceCount";
 }
 
 HostMatrix<double> numbers(Index rows, Index cols, std::uint32_t stream) {
@@ -226,6 +228,17 @@ std::vector<Operation> runs() {
          [=](const Device& d) {
              const Matrix<double> x = upload(d, numbers(3, 4, 5));
              return values(jacobian(draw_network(d, architecture, 3), x.view()));
+         }},
+        {"repeated kernel",
+         [=](const Device& d) {
+             Matrix<double> x = upload(d, numbers(7, 4, 5));
+             const Network<double> network = draw_network(d, architecture, 3);
+             RepeatedKernel<double> repeated(network, x.view());
+             Result all = values(repeated.run());
+             d->fill(x.view(), 0.5);
+             const Result second = values(repeated.run());
+             all.insert(all.end(), second.begin(), second.end());
+             return all;
          }},
         {"closed form",
          [=](const Device& d) {
