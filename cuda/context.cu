@@ -46,6 +46,12 @@ std::uint64_t pool_bytes(cudaMemPool_t pool, cudaMemPoolAttr attribute) {
 
 }  // namespace
 
+int device_attribute(cudaDeviceAttr which, int device) {
+    int value = 0;
+    check(cudaDeviceGetAttribute(&value, which, device), "cudaDeviceGetAttribute");
+    return value;
+}
+
 Context::Context(int device) : device_(device) {
     make_current();
     pool_ = memory_pool(device);

@@ -21,6 +21,8 @@ struct Destroyer {
 template <class Handle, auto destroy>
 using Unique = std::unique_ptr<std::remove_pointer_t<Handle>, Destroyer<destroy>>;
 
+[[nodiscard]] int device_attribute(cudaDeviceAttr which, int device);
+
 class Buffer;
 
 class Context {

@@ -10,13 +10,15 @@
 
 namespace ntk::cuda {
 
-/// Sizes that do not change results beyond rounding; tests make them small.
+/// Sizes and choices that do not change results beyond rounding; tests make them small.
 struct Tiling {
-    Index gram = 4096;                     ///< rows and columns of the tiles of a kernel matrix
-    Index limit = 2048;                    ///< the same for the infinite-width recursion
-    Index limit_layers = 64;               ///< layers of it in one pass over a tile; deeper recursions store the pairs in between
-    Index sampler_bytes = Index{1} << 31;  ///< for a batch of networks of a kernel sampler
-    Index fused_network_bytes = 1 << 18;   ///< a network that needs no more has a block of threads to itself
+    Index gram = 4096;                        ///< rows and columns of the tiles of a kernel matrix
+    Index limit = 2048;                       ///< the same for the infinite-width recursion
+    Index limit_layers = 64;                  ///< layers of it in one pass over a tile; deeper recursions store the pairs in between
+    Index sampler_bytes = Index{1} << 31;     ///< for a batch of networks of a kernel sampler
+    Index fused_network_bytes = 1 << 18;      ///< a network that needs no more has a block of threads to itself
+    bool fused_gram = false;                  ///< FP16 layer Grams by the fused kernel, which the device must have (has_fused_gram)
+    Index fused_gram_bytes = Index{1} << 32;  ///< for operands that wait for it
 };
 
 template <class Real>

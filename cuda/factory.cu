@@ -1,7 +1,9 @@
 #include "cuda_backend.hpp"
+#include "fused_gram_sum.hpp"
 
 #include "host/backend/cuda_entry.hpp"
 
+#include <cstdlib>
 #include <string>
 
 namespace ntk::cuda {
@@ -26,6 +28,19 @@ DeviceInfo device_info(int device, const cudaDeviceProp& properties) {
     std::size_t free = 0, total = 0;
     check(cudaMemGetInfo(&free, &total), "cudaMemGetInfo");
     return {DeviceKind::cuda, device, properties.name, total, free, properties.multiProcessorCount};
+}
+
+/// NTKCUDA_FUSED_GRAM=1 asks for the fused Gram kernel until it has been measured on such a device.
+Tiling tiling_of(int device) {
+    const char* const setting = std::getenv("NTKCUDA_FUSED_GRAM");
+    const std::string fused = setting ? setting : "";
+    if (!fused.empty() && fused != "0" && fused != "1")
+        throw Error(ErrorCode::invalid_argument, "NTKCUDA_FUSED_GRAM is '" + fused + "': expected 1 (on) or 0 (off)");
+    if (fused == "1" && !has_fused_gram(device))
+        throw Error(ErrorCode::device_unavailable,
+                    "NTKCUDA_FUSED_GRAM=1: the fused Gram kernel is for compute capability 9.0, which cuda:" + std::to_string(device) +
+                        " does not have; unset the variable or take another device");
+    return {.fused_gram = fused == "1"};
 }
 
 }  // namespace
@@ -57,7 +72,7 @@ std::string versions() {
 
 template <class Real>
 std::shared_ptr<Backend<Real>> make_backend(int index, int) {
-    return std::make_shared<CudaBackend<Real>>(index);
+    return std::make_shared<CudaBackend<Real>>(index, tiling_of(index));
 }
 template std::shared_ptr<Backend<float>> make_backend(int, int);
 template std::shared_ptr<Backend<double>> make_backend(int, int);

@@ -1,9 +1,10 @@
 // Layer Grams of FP16 operands over square tiles of theta: two products with float32 sums (cuBLAS, tensor cores), then one pass that
-// multiplies them in float64 and adds to theta.
+// multiplies them in float64 and adds to theta. fused_gram_sum.cu is the faster way of devices that have it.
 
 #include "blas.hpp"
 #include "cuda_backend.hpp"
 #include "device_matrix.hpp"
+#include "fused_gram_sum.hpp"
 #include "half_rows.hpp"
 
 namespace ntk::cuda {
@@ -115,7 +116,10 @@ private:
 
 template <class Real>
 std::unique_ptr<LayerGramSum<Real>> CudaHalfGram<Real>::half_gram_sum(MatrixView<Real> theta, Triangle triangle) {
-    return std::make_unique<CudaLayerGramSum<Real>>(this->shared_from_this(), this->context(), this->tiling().gram, theta, triangle);
+    const Tiling& tiling = this->tiling();
+    auto sum = std::make_unique<CudaLayerGramSum<Real>>(this->shared_from_this(), this->context(), tiling.gram, theta, triangle);
+    if (!tiling.fused_gram) return sum;
+    return make_fused_gram_sum<Real>(this->shared_from_this(), this->context(), tiling.fused_gram_bytes, theta, triangle, std::move(sum));
 }
 
 template class CudaHalfGram<float>;

@@ -34,4 +34,28 @@ private:
     Buffer values_, scales_;
 };
 
+// The same in the layout of the fused kernel: panels of 64 columns one after another, each with rows to a multiple of 128. A row of a
+// panel is 128 bytes, whose eight chunks of 16 bytes are exchanged as wgmma's 128-byte swizzle has them. So a tile of 128 rows is a piece
+// of memory, to be copied as it is.
+
+constexpr int panel_rows = 128, panel_cols = 64;
+
+inline constexpr Index padded_rows(Index rows) { return ceil_divide(rows, panel_rows) * panel_rows; }
+
+/// Panels of an operand; what lies beside its rows and columns is zero. At least one.
+inline constexpr Index panel_count(Index cols) { return std::max<Index>(ceil_divide(cols, panel_cols), 1); }
+
+/// Where (row, col) is in a panel.
+inline constexpr Index panel_offset(Index row, Index col) {
+    constexpr Index chunk = 8;
+    return row * panel_cols + (col / chunk ^ row % chunk) * chunk + col % chunk;
+}
+
+/// The exponent of a row of zeros: far below any other, and twice as much is still an int.
+constexpr int zero_row_exponent = -(1 << 20);
+
+/// Rounds x into panel_count(x.cols()) panels; exponents (x.rows()) are those of the powers of two.
+template <class Real>
+void round_to_panels(Context& context, ConstMatrixView<Real> x, __half* panels, int* exponents);
+
 }  // namespace ntk::cuda

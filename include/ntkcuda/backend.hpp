@@ -175,7 +175,8 @@ public:
     /// The same sum with coarse products, added to theta, which must outlive the result. Each row of an operand is divided by the power of
     /// two that brings its largest |entry| into [1, 2) and rounded to FP16, to nearest, ties to even (formulas/half_rounding.hpp: the same
     /// rounded values on every backend; a zero row stays zero, one that is not finite becomes NaN). Products are summed in float32; the
-    /// two products of a layer are multiplied and added in float64. So theta is, up to those sums, the Gram matrix of rounded operands.
+    /// two products of a layer are multiplied and added in float64, or by a kernel of some devices in float32, in units of a power of two a
+    /// row. So theta is, up to those sums, the Gram matrix of rounded operands.
     [[nodiscard]] virtual std::unique_ptr<LayerGramSum<Real>> half_gram_sum(MatrixView<Real> theta, Triangle triangle) = 0;
     /// The diagonal of the same sum: theta (n x O) (x, o) += (scale |a(x)|^2 + shift) |d(x, o)|^2; empty d: second factor 1.
     virtual void accumulate_layer_diagonal(MatrixView<Real> theta, ConstMatrixView<Real> a, ConstMatrixView<Real> d, double scale, double shift) = 0;

@@ -3,6 +3,7 @@
 #include "state.hpp"
 
 #include <cstdlib>
+#include <map>
 
 using namespace emulated;
 
@@ -11,6 +12,11 @@ struct CUmemPoolHandle_st {};
 namespace {
 
 constexpr int multiprocessors = 2, compute_capability = 9;
+
+std::map<const void*, std::size_t>& function_limits() {
+    static auto& limits = *new std::map<const void*, std::size_t>;
+    return limits;
+}
 
 bool copies_from_device(cudaMemcpyKind kind) { return kind == cudaMemcpyDeviceToHost || kind == cudaMemcpyDeviceToDevice; }
 bool copies_to_device(cudaMemcpyKind kind) { return kind == cudaMemcpyHostToDevice || kind == cudaMemcpyDeviceToDevice; }
@@ -46,6 +52,12 @@ cudaError_t copy(const Rows& rows, cudaMemcpyKind kind, cudaStream_t stream) {
 
 }  // namespace
 
+std::size_t emulated::allowed_shared_bytes(const void* function) {
+    constexpr std::size_t without_asking = 48 * 1024;
+    const auto limit = function_limits().find(function);
+    return limit == function_limits().end() ? without_asking : limit->second;
+}
+
 extern "C" {
 
 cudaError_t cudaRuntimeGetVersion(int* version) {
@@ -79,6 +91,30 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
     properties->totalGlobalMem = settings.memory;
     properties->multiProcessorCount = multiprocessors;
     properties->major = compute_capability;
+    return cudaSuccess;
+}
+
+cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int device) {
+    if (fails("cudaDeviceGetAttribute")) return cudaErrorUnknown;
+    if (device != 0) return cudaErrorInvalidDevice;
+    switch (attribute) {
+        case cudaDevAttrComputeCapabilityMajor:
+            return *value = compute_capability, cudaSuccess;
+        case cudaDevAttrComputeCapabilityMinor:
+            return *value = 0, cudaSuccess;
+        case cudaDevAttrMultiProcessorCount:
+            return *value = multiprocessors, cudaSuccess;
+        default:
+            return cudaErrorNotSupported;
+    }
+}
+
+cudaError_t cudaFuncSetAttribute(const void* function, cudaFuncAttribute attribute, int value) {
+    if (fails("cudaFuncSetAttribute")) return cudaErrorUnknown;
+    if (attribute != cudaFuncAttributeMaxDynamicSharedMemorySize) return cudaErrorNotSupported;
+    if (value < 0 || static_cast<std::size_t>(value) > most_shared_bytes) return cudaErrorInvalidValue;
+    const Lock lock(device_mutex());
+    function_limits()[function] = static_cast<std::size_t>(value);
     return cudaSuccess;
 }
 

@@ -45,6 +45,7 @@ std::shared_ptr<Work> copy_of(const Work& model) {
     work->is_kernel = model.is_kernel;
     work->grid = model.grid;
     work->block = model.block;
+    work->shared_bytes = model.shared_bytes;
     return work;
 }
 

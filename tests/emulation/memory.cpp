@@ -131,10 +131,14 @@ bool is_device_address(const void* p) {
     return a.base && p >= a.base && p < a.base + arena_bytes;
 }
 
-bool on_device(const void* p, std::size_t bytes) {
-    const Lock lock(device_mutex());
+bool in_allocation(const void* p, std::size_t bytes) {
     const auto* found = allocation(p);
     return found && static_cast<const char*>(p) + bytes <= found->first + found->second;
+}
+
+bool on_device(const void* p, std::size_t bytes) {
+    const Lock lock(device_mutex());
+    return in_allocation(p, bytes);
 }
 
 std::size_t memory_used() { return arena().used; }

@@ -31,4 +31,16 @@ inline void release(void* p) {
     if (__tsan_release) __tsan_release(p);
 }
 
+/// The clocks of a barrier: who leaves a phase of it knows what all who arrived knew.
+struct BarrierClocks {
+    char arrivals = 0, departures[2] = {};
+
+    void arrive() { release(&arrivals); }
+    void open(unsigned phase) {
+        acquire(&arrivals);
+        release(&departures[phase % 2]);
+    }
+    void depart(unsigned phase) { acquire(&departures[phase % 2]); }
+};
+
 }  // namespace emulated

@@ -18,6 +18,7 @@ struct Work {
     std::function<void()> run;
     bool is_kernel = false;
     dim3 grid, block;
+    std::size_t shared_bytes = 0;
     std::shared_ptr<Work> previous;  ///< on the same stream; for the race detector
     char started, finished;          ///< its clocks
 };
@@ -65,8 +66,23 @@ void* record_allocation(cudaStream_t stream, std::size_t bytes);
 /// Ends the process for memory that is not of this recording.
 void record_release(cudaStream_t stream, void* p);
 
+// Kernels
+/// Dynamic shared memory that a launch of this function may ask for (cudaFuncSetAttribute).
+std::size_t allowed_shared_bytes(const void* function);
+
 // Threads
 void run_kernel(Work& work);
+/// The running thread within its block.
+unsigned thread_rank();
+/// Lets the other threads of the block run until `ready`, which may do what others wait for.
+void wait_until(const std::function<bool()>& ready);
+/// To be increased by what another thread may wait for; a round of all threads without is a deadlock.
+unsigned long& block_progress();
+
+// Copies and products beside the threads of a block
+constexpr std::size_t most_shared_bytes = 227 * 1024;
+void begin_asynchronous_work();
+void end_asynchronous_work();
 
 // Memory
 /// Device memory is readable and writable while one of these lives.
@@ -83,6 +99,8 @@ void* allocate(std::size_t bytes);
 void unset(void* p, std::size_t bytes);
 void deallocate(void* p);
 bool is_allocation(const void* p);
+/// on_device for the threads of a kernel: whoever runs it holds the mutex.
+bool in_allocation(const void* p, std::size_t bytes);
 /// Whether `p` is an address that only the device can have.
 bool is_device_address(const void* p);
 std::size_t memory_used();

@@ -102,15 +102,17 @@ void enqueue(cudaStream_t stream, std::function<void()> work) {
     add(stream, std::move(queued));
 }
 
-cudaError_t launch(const cudaLaunchConfig_t& config, std::function<void()> body) {
+cudaError_t launch(const cudaLaunchConfig_t& config, const void* function, std::function<void()> body) {
     if (fails("cudaLaunchKernelEx")) return cudaErrorLaunchFailure;
-    if (config.numAttrs || config.dynamicSmemBytes) return cudaErrorNotSupported;
+    if (config.numAttrs) return cudaErrorNotSupported;
     if (!valid(config.gridDim, config.blockDim)) return cudaErrorInvalidConfiguration;
+    if (config.dynamicSmemBytes > allowed_shared_bytes(function)) return cudaErrorInvalidValue;
     auto kernel = std::make_shared<Work>();
     kernel->run = std::move(body);
     kernel->is_kernel = true;
     kernel->grid = config.gridDim;
     kernel->block = config.blockDim;
+    kernel->shared_bytes = config.dynamicSmemBytes;
     add(config.stream, std::move(kernel));
     return cudaSuccess;
 }

@@ -2,6 +2,7 @@
 
 #include "cuda/context.hpp"
 #include "cuda/device_matrix.hpp"
+#include "cuda/hopper.hpp"
 
 #include <gtest/gtest.h>
 
@@ -12,7 +13,7 @@ namespace ntk::cuda {
 namespace {
 
 constexpr int caught = 86;
-const LaunchShape small{dim3(1), dim3(64)};
+const LaunchShape small{dim3(1), dim3(64)}, with_shared{dim3(1), dim3(64), 2048};
 
 __global__ void add_one_kernel(double* x, int count) {
     const int i = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
@@ -41,6 +42,52 @@ __global__ void shift_without_barrier_kernel(double* x) {
     tile[threadIdx.x] = x[threadIdx.x];
     x[threadIdx.x] = tile[(threadIdx.x + 1) % 64] + tile[(threadIdx.x + 63) % 64];
 }
+
+/// A block whose one barrier expects one arrival, and room for a copy or an operand.
+struct Shared {
+    alignas(1024) double value[128];
+    hopper::Barrier barrier;
+};
+__device__ Shared& with_barrier() {
+    Shared& shared = hopper::dynamic_shared<Shared>();
+    if (threadIdx.x == 0) shared.barrier.initialize(1);
+    hopper::fence_initialized();
+    __syncthreads();
+    return shared;
+}
+__global__ void wait_for_nobody_kernel(double*) { with_barrier().barrier.wait(0); }
+__global__ void arrive_twice_kernel(double*) {
+    Shared& shared = with_barrier();
+    if (threadIdx.x == 0) shared.barrier.arrive_and_expect(16);
+    if (threadIdx.x == 1) shared.barrier.arrive();
+}
+__global__ void copy_kernel(double* x, int from, int to, int count) {
+    Shared& shared = with_barrier();
+    const auto bytes = static_cast<unsigned>(count * static_cast<int>(sizeof(double)));
+    if (threadIdx.x == 0) {
+        shared.barrier.arrive_and_expect(bytes);
+        hopper::copy(shared.value + to, x + from, bytes, shared.barrier);
+        x[0] = shared.value[1];
+    }
+    shared.barrier.wait(0);
+    if (threadIdx.x == 0) x[1] = shared.value[1];
+}
+/// One product of zeros; the sums change when they are waited for.
+__global__ void product_kernel(double* x, std::uint64_t layout, bool wait) {
+    Shared& shared = with_barrier();
+    for (int i = static_cast<int>(threadIdx.x); i < 128; i += 64) shared.value[i] = 0;
+    __syncthreads();
+    const std::uint64_t zeros = hopper::shared_address(shared.value) / 16 | layout << 62;
+    float sums[64];
+    for (float& sum : sums) sum = 7;
+    hopper::multiply(sums, zeros, zeros, false);
+    hopper::commit_products();
+    if (threadIdx.x == 0) x[0] = sums[0];
+    if (wait) hopper::wait_for_products<0>();
+    if (threadIdx.x == 0) x[1] = sums[0];
+}
+constexpr std::size_t more_than_a_launch_has = 50000;
+__global__ void large_kernel(double*) {}
 
 class Detectors : public ::testing::Test {
 protected:
@@ -150,6 +197,74 @@ TEST_F(Detectors, RecordedWorkRunsWhenItIsLaunchedAndFindsItsMemoryUnset) {
         EXPECT_TRUE(std::isnan(values[63])) << "memory of an earlier launch";
     }
     check(cudaGraphExecDestroy(executable), "cudaGraphExecDestroy");
+}
+
+TEST_F(DetectorsDeathTest, ArrivalsThatNeverCome) {
+    const auto run = [&] {
+        context.launch("wait", with_shared, wait_for_nobody_kernel, x());
+        context.synchronize();
+    };
+    EXPECT_EXIT(run(), ::testing::ExitedWithCode(caught), "never come");
+}
+
+TEST_F(DetectorsDeathTest, ArrivalsThatNobodyExpects) {
+    const auto run = [&] {
+        context.launch("arrive", with_shared, arrive_twice_kernel, x());
+        context.synchronize();
+    };
+    EXPECT_EXIT(run(), ::testing::ExitedWithCode(caught), "more arrivals");
+}
+
+TEST_F(DetectorsDeathTest, CopiesIntoSharedMemoryThatLeaveTheirs) {
+    const auto run = [&](int from, int to, int count) {
+        context.launch("copy", with_shared, copy_kernel, x(), from, to, count);
+        context.synchronize();
+    };
+    EXPECT_EXIT(run(60, 0, 8), ::testing::ExitedWithCode(caught), "reads outside of device memory");
+    EXPECT_EXIT(run(0, 254, 4), ::testing::ExitedWithCode(caught), "leaves dynamic shared memory");
+    EXPECT_EXIT(run(1, 0, 8), ::testing::ExitedWithCode(caught), "multiples of 16 bytes");
+}
+
+TEST_F(DetectorsDeathTest, LessSharedMemoryThanTheKernelUses) {
+    const auto run = [&] {
+        context.launch("wait", small, wait_for_nobody_kernel, x());
+        context.synchronize();
+    };
+    EXPECT_EXIT(run(), ::testing::ExitedWithCode(caught), "less dynamic shared memory");
+}
+
+TEST_F(DetectorsDeathTest, ProductsThatNobodyWaitsFor) {
+    const auto run = [&](std::uint64_t layout, bool wait) {
+        context.launch("product", with_shared, product_kernel, x(), layout, wait);
+        context.synchronize();
+    };
+    EXPECT_EXIT(run(1, false), ::testing::ExitedWithCode(caught), "before its products");
+    EXPECT_EXIT(run(2, true), ::testing::ExitedWithCode(caught), "matrix descriptor");
+}
+
+TEST_F(Detectors, ProductsAreLate) {
+    context.launch("product", with_shared, product_kernel, x(), std::uint64_t{1}, true);
+    const std::vector<double> values = fetch();
+    EXPECT_EQ(values[0], emulated::settings.eager ? 0 : 7);
+    EXPECT_EQ(values[1], 0);
+}
+
+TEST_F(Detectors, CopiesIntoSharedMemoryAreLate) {
+    store(std::vector<double>(64, 1.0));
+    context.launch("copy", with_shared, copy_kernel, x(), 0, 0, 8);
+    const std::vector<double> values = fetch();
+    EXPECT_TRUE(emulated::settings.eager || std::isnan(values[0])) << values[0];
+    EXPECT_EQ(values[1], 1);
+}
+
+TEST_F(Detectors, SharedMemoryThatWasNotAskedFor) {
+    const LaunchShape shape{dim3(1), dim3(64), more_than_a_launch_has};
+    EXPECT_THROW(context.launch("large", shape, large_kernel, x()), Error);
+    check(cudaFuncSetAttribute(large_kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(more_than_a_launch_has)),
+          "cudaFuncSetAttribute");
+    context.launch("large", shape, large_kernel, x());
+    context.synchronize();
+    EXPECT_EQ(cudaFuncSetAttribute(large_kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, 1 << 20), cudaErrorInvalidValue);
 }
 
 TEST_F(Detectors, UnsetMemoryIsNotANumber) {

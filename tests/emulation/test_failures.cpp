@@ -151,6 +151,13 @@ std::vector<Operation> network_operations() {
                      sum->add(y.row_range(0, 3), y.row_range(0, 3), {}, {}, 2, 1);
                      sum->finish();
                  }),
+        in_place("half_gram_sum of one output",
+                 [](auto& d, View x, Const y) {
+                     const auto sum = d.half_gram_sum(x, Triangle::full);
+                     sum->add(y, x, y, x, 2, 1);
+                     sum->add(y, x, {}, {}, 2, 1);
+                     sum->finish();
+                 }),
         in_place("accumulate_layer_diagonal",
                  [](auto& d, View x, Const y) { d.accumulate_layer_diagonal(View(x.data(), 3, 3, 9), y.row_range(0, 3), y, 2, 1); }),
         in_place("jacobian_block", [](auto& d, View x, Const y) { d.jacobian_block(y, Const(y.data(), 3, 3, 9), 2, 3, 2, x); }),
@@ -296,7 +303,7 @@ std::vector<Operation> solver_operations() {
 
 Device new_device() {
     return std::make_shared<cuda::CudaBackend<double>>(
-        0, cuda::Tiling{.gram = 4, .limit = 8, .limit_layers = 2, .sampler_bytes = 4096, .fused_network_bytes = 1400});
+        0, cuda::Tiling{.gram = 4, .limit = 8, .limit_layers = 2, .sampler_bytes = 4096, .fused_network_bytes = 1400, .fused_gram = true});
 }
 
 /// The result with the k-th call failing; nothing if an Error came out.
@@ -372,6 +379,17 @@ TEST(Failure, OfMakingABackend) {
         return Result{static_cast<double>(made->info().index)};
     };
     sweep(work, work, [&made] { made = nullptr; });
+}
+
+TEST(Failure, OfMakingABackendWithTheFusedGram) {
+    setenv("NTKCUDA_FUSED_GRAM", "1", 1);
+    Device made;
+    const auto work = [&made] {
+        made = make_backend<double>("cuda:0");
+        return Result{static_cast<double>(made->info().index)};
+    };
+    sweep(work, work, [&made] { made = nullptr; });
+    unsetenv("NTKCUDA_FUSED_GRAM");
 }
 
 TEST(Failure, OfFindingDevicesMeansNone) {

@@ -1,12 +1,14 @@
 // Kernel matrices over several tiles and into views with gaps. All numbers are small integers, so every order of work gives the same sums.
 
 #include "cuda/cuda_backend.hpp"
+#include "cuda/tile_walk.hpp"
 
 #include <ntkcuda/infinite_width.hpp>
 
 #include <gtest/gtest.h>
 
 #include <limits>
+#include <set>
 #include <tuple>
 
 namespace ntk {
@@ -120,6 +122,44 @@ TYPED_TEST(Tiling, HalfGramSum) {
             sum->finish();
             this->expect_sum(before, theta, triangle, term);
         }
+}
+
+/// By the fused kernel in runs of any number of layers.
+TYPED_TEST(Tiling, FusedGramSum) {
+    using Real = TypeParam;
+    const auto a = integers<Real>(13, 6, 1), d = integers<Real>(13, 4, 3), before = integers<Real>(13, 13, 5);
+    const auto term = [&](Index i, Index j) {
+        const Real factor = 2 * row_product(a, i, a, j) + 3;
+        return 2 * factor * row_product(d, i, d, j) + factor;
+    };
+    const Index layer_bytes = 2 * 128 * 128;  // of two panels
+    for (const Index bytes : {Index{1}, 2 * layer_bytes, Index{1} << 30})
+        for (const Triangle triangle : {Triangle::lower, Triangle::full}) {
+            this->backend = std::make_shared<cuda::CudaBackend<Real>>(0, cuda::Tiling{.fused_gram = true, .fused_gram_bytes = bytes});
+            Matrix<Real> theta = this->on_device(before);
+            const Matrix<Real> samples = this->on_device(a), deltas = this->on_device(d);
+            const auto sum = this->backend->half_gram_sum(theta.view(), triangle);
+            sum->add(samples.view(), samples.view(), {}, {}, 2, 3);
+            for (int layer = 0; layer < 2; ++layer) sum->add(samples.view(), samples.view(), deltas.view(), deltas.view(), 2, 3);
+            sum->finish();
+            this->expect_sum(before, theta, triangle, term);
+        }
+}
+
+TEST(TileWalk, TakesEachTileOnce) {
+    for (const int rows : {1, 2, 11, 12, 13, 24, 37})
+        for (const int cols : {rows, 1, 12, 40})
+            for (const bool lower : {false, true}) {
+                if (lower && cols != rows) continue;
+                const cuda::TileWalk walk{rows, cols, lower};
+                std::set<std::pair<int, int>> taken;
+                for (int step = 0; step < walk.count(); ++step) {
+                    const auto [row, col] = walk.at(step);
+                    EXPECT_TRUE(row >= 0 && row < rows && col >= 0 && col < cols && !(lower && col > row)) << row << ", " << col;
+                    EXPECT_TRUE(taken.emplace(row, col).second) << row << ", " << col;
+                }
+                EXPECT_EQ(taken.size(), static_cast<std::size_t>(lower ? rows * (rows + 1) / 2 : rows * cols));
+            }
 }
 
 TYPED_TEST(Tiling, OutputLayerGram) {

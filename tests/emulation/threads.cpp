@@ -43,9 +43,9 @@ struct Block {
     unsigned rank = 0;                      ///< of the running thread
     unsigned at_barrier = 0, barriers = 0;  ///< threads waiting at the barrier, barriers passed
     std::source_location barrier;
-    char arrivals, departures[2];  ///< the barrier's clocks
-    unsigned long progress = 0;    ///< changes whenever something happens; a round without is a deadlock
-    unsigned first_fiber = 0;      ///< rotates, so that threads of successive blocks are different to the race detector
+    BarrierClocks clocks;
+    unsigned long progress = 0;  ///< changes whenever something happens; a round without is a deadlock
+    unsigned first_fiber = 0;    ///< rotates, so that threads of successive blocks are different to the race detector
 
     ~Block() {
         for (const auto& fiber : fibers) munmap(const_cast<void*>(fiber->stack), stack_bytes);
@@ -54,6 +54,7 @@ struct Block {
 
 thread_local Block block;
 Warp warps[most_warps];
+alignas(1024) std::byte dynamic_memory[most_shared_bytes];
 
 void jump(Fiber& from, Fiber& to) {
     void* fake_stack = nullptr;
@@ -73,8 +74,7 @@ void yield() {
 }
 
 void open_barrier() {
-    acquire(&block.arrivals);
-    release(&block.departures[block.barriers % 2]);
+    block.clocks.open(block.barriers);
     block.at_barrier = 0;
     ++block.barriers;
     ++block.progress;
@@ -148,6 +148,11 @@ void forget_shared_accesses() {
     block.scheduler.identity = __tsan_get_current_fiber();
 }
 
+void unset_dynamic_memory(std::size_t bytes) {
+    unset(dynamic_memory, bytes);
+    forget_shared_accesses();
+}
+
 void begin_block(Work& work, unsigned threads) {
     block.work = &work;
     block.threads = block.alive = threads;
@@ -158,7 +163,9 @@ void begin_block(Work& work, unsigned threads) {
         warps[first / warp_lanes].alive = lanes == warp_lanes ? ~0U : (1U << lanes) - 1;
         warps[first / warp_lanes].arrived = 0;
     }
+    begin_asynchronous_work();
     forget_shared_accesses();
+    if (work.shared_bytes > 0) unset_dynamic_memory(work.shared_bytes);
 }
 
 void run_block(Work& work, unsigned threads) {
@@ -176,7 +183,25 @@ void run_block(Work& work, unsigned threads) {
             if (fiber(i).busy) waiting = true, resume(fiber(i));
         if (waiting && block.progress == before) fault("threads of a block wait for others that never come");
     }
+    end_asynchronous_work();
 }
+
+/// For AddressSanitizer: what the launch did not ask for is no memory.
+class SharedMemoryLimit {
+public:
+    explicit SharedMemoryLimit(std::size_t bytes) : end_(dynamic_memory + bytes), rest_(most_shared_bytes - bytes) {
+        if (__asan_poison_memory_region) __asan_poison_memory_region(end_, rest_);
+    }
+    ~SharedMemoryLimit() {
+        if (__asan_unpoison_memory_region) __asan_unpoison_memory_region(end_, rest_);
+    }
+    SharedMemoryLimit(const SharedMemoryLimit&) = delete;
+    SharedMemoryLimit& operator=(const SharedMemoryLimit&) = delete;
+
+private:
+    std::byte* end_;
+    std::size_t rest_;
+};
 
 bool same(const std::source_location& a, const std::source_location& b) {
     return a.line() == b.line() && a.column() == b.column() && a.file_name() == b.file_name();
@@ -197,6 +222,7 @@ void complete_gather(Warp& warp, unsigned lanes) {
 }  // namespace
 
 void run_kernel(Work& work) {
+    const SharedMemoryLimit limit(work.shared_bytes);
     gridDim = work.grid;
     blockDim = work.block;
     const std::uint64_t x = gridDim.x, y = gridDim.y, blocks = x * y * gridDim.z;
@@ -208,18 +234,26 @@ void run_kernel(Work& work) {
 }
 
 unsigned lane() { return block.rank % warp_lanes; }
+unsigned thread_rank() { return block.rank; }
+unsigned long& block_progress() { return block.progress; }
+std::byte* shared_memory() { return dynamic_memory; }
+std::size_t shared_bytes() { return block.work->shared_bytes; }
+
+void wait_until(const std::function<bool()>& ready) {
+    while (!ready()) yield();
+}
 
 void synchronize_block(std::source_location where) {
     if (block.at_barrier && !same(where, block.barrier)) fault("threads of a block meet at different __syncthreads");
     block.barrier = where;
     const unsigned barrier = block.barriers;
-    release(&block.arrivals);
+    block.clocks.arrive();
     if (++block.at_barrier == block.alive) {
         open_barrier();
     } else {
         while (block.barriers == barrier) yield();
     }
-    acquire(&block.departures[barrier % 2]);
+    block.clocks.depart(barrier);
 }
 
 const Lanes& gather(unsigned mask, std::uint64_t value) {

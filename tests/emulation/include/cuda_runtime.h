@@ -18,7 +18,12 @@ template <class... Parameters, class... Arguments>
 cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(Parameters...), Arguments&&... arguments) {
     const std::tuple<std::remove_cv_t<Parameters>...> values(static_cast<Parameters>(arguments)...);
     std::apply([](const auto&... value) { (emulated::check_argument(value), ...); }, values);
-    return emulated::launch(*config, [kernel, values] { std::apply(kernel, values); });
+    return emulated::launch(*config, reinterpret_cast<const void*>(kernel), [kernel, values] { std::apply(kernel, values); });
+}
+
+template <class... Parameters>
+cudaError_t cudaFuncSetAttribute(void (*kernel)(Parameters...), cudaFuncAttribute attribute, int value) {
+    return cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), attribute, value);
 }
 
 template <class T>

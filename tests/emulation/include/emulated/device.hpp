@@ -5,6 +5,7 @@
 #include <cuda_runtime_api.h>
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <functional>
@@ -40,8 +41,11 @@ void touch(const void* p, std::size_t bytes, bool write);
 void count_object(int change);
 /// Queues work on a stream; it may touch device memory while it runs.
 void enqueue(cudaStream_t stream, std::function<void()> work);
-cudaError_t launch(const cudaLaunchConfig_t& config, std::function<void()> body);
+cudaError_t launch(const cudaLaunchConfig_t& config, const void* kernel, std::function<void()> body);
 
+/// The dynamic shared memory of the running block.
+std::byte* shared_memory();
+std::size_t shared_bytes();
 void synchronize_block(std::source_location where);
 unsigned lane();
 /// What each lane of a warp brought to a shuffle or vote.
