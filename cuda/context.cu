@@ -14,16 +14,7 @@ constexpr std::size_t blas_workspace_bytes = std::size_t{32} << 20;
 cudaMemPool_t memory_pool(int device) {
     cudaMemPool_t pool = nullptr;
     check(cudaDeviceGetDefaultMemPool(&pool, device), "cudaDeviceGetDefaultMemPool");
-    // Keep freed memory for the next matrix instead of giving it back to the driver at every synchronisation.
-    std::uint64_t keep = std::numeric_limits<std::uint64_t>::max();
-    check(cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &keep), "cudaMemPoolSetAttribute");
     return pool;
-}
-
-cudaStream_t new_stream() {
-    cudaStream_t stream = nullptr;
-    check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
-    return stream;
 }
 
 cublasHandle_t new_blas() {
@@ -52,9 +43,17 @@ int device_attribute(cudaDeviceAttr which, int device) {
     return value;
 }
 
+cudaStream_t new_stream() {
+    cudaStream_t stream = nullptr;
+    check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
+    return stream;
+}
+
 Context::Context(int device) : device_(device) {
     make_current();
     pool_ = memory_pool(device);
+    // For the next matrix, instead of back to the driver at every synchronisation.
+    keep_released(std::numeric_limits<std::uint64_t>::max());
     stream_.reset(new_stream());
     blas_.reset(new_blas());
     check(cublasSetStream(blas(), stream()), "cublasSetStream");
@@ -103,6 +102,12 @@ std::size_t Context::memory_free() const {
     std::size_t free = 0, total = 0;
     check(cudaMemGetInfo(&free, &total), "cudaMemGetInfo");
     return free + pool_bytes(pool_, cudaMemPoolAttrReservedMemCurrent) - pool_bytes(pool_, cudaMemPoolAttrUsedMemCurrent);
+}
+
+std::size_t Context::memory_peak() const { return pool_bytes(pool_, cudaMemPoolAttrReservedMemHigh); }
+
+void Context::keep_released(std::uint64_t bytes) {
+    check(cudaMemPoolSetAttribute(pool_, cudaMemPoolAttrReleaseThreshold, &bytes), "cudaMemPoolSetAttribute");
 }
 
 void Context::synchronize() {

@@ -22,6 +22,8 @@ template <class Handle, auto destroy>
 using Unique = std::unique_ptr<std::remove_pointer_t<Handle>, Destroyer<destroy>>;
 
 [[nodiscard]] int device_attribute(cudaDeviceAttr which, int device);
+/// A stream on the current device that does not wait for the default stream.
+[[nodiscard]] cudaStream_t new_stream();
 
 class Buffer;
 
@@ -48,6 +50,10 @@ public:
     void release(void* memory) noexcept;
     /// Bytes that an allocation can have now: free on the device, or free in its memory pool.
     [[nodiscard]] std::size_t memory_free() const;
+    /// The most bytes that allocations, with what was kept of released ones, have taken on the device so far.
+    [[nodiscard]] std::size_t memory_peak() const;
+    /// Released memory goes back to the device at the next wait as far as it and what is in use pass this. No limit at first.
+    void keep_released(std::uint64_t bytes);
     void synchronize();
 
     /// What `work` gives to the stream, as a graph: none of it runs. Throws what `work` throws, and Error(invalid_argument) if it waits.

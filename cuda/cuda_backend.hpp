@@ -1,7 +1,7 @@
 #pragma once
 
 // The CUDA backend, a chain of classes like the host's (host/backend/host_backend.hpp): each file defines one concern and is
-// instantiated once. memory -> recorder -> arithmetic -> norms -> summary -> network -> random -> gram -> half gram -> infinite width ->
+// instantiated once. memory -> recorder -> staging -> arithmetic -> norms -> summary -> network -> random -> gram -> half gram -> infinite width ->
 // half angle -> sampler -> pairs -> solver (the complete backend).
 
 #include "context.hpp"
@@ -19,6 +19,7 @@ struct Tiling {
     Index fused_network_bytes = 1 << 18;      ///< a network that needs no more has a block of threads to itself
     bool fused_gram = false;                  ///< FP16 layer Grams by the fused kernel, which the device must have (has_fused_gram)
     Index fused_gram_bytes = Index{1} << 32;  ///< for operands that wait for it
+    Index staging_bytes = Index{1} << 26;     ///< of each of the two strips of pinned memory on the way to the host
 };
 
 template <class Real>
@@ -33,6 +34,7 @@ public:
     void copy(ConstMatrixView<Real> from, MatrixView<Real> to) override;
     void fill(MatrixView<Real> x, double value) override;
     void synchronize() override;
+    void limit_memory(std::uint64_t bytes) override;
 
 protected:
     /// The device, made current on this thread.
@@ -55,9 +57,16 @@ public:
 };
 
 template <class Real>
-class CudaArithmetic : public CudaRecorder<Real> {
+class CudaStaging : public CudaRecorder<Real> {
 public:
     using CudaRecorder<Real>::CudaRecorder;
+    std::unique_ptr<HostStaging<Real>> host_staging() override;
+};
+
+template <class Real>
+class CudaArithmetic : public CudaStaging<Real> {
+public:
+    using CudaStaging<Real>::CudaStaging;
     void gemm(Transpose ta, Transpose tb, double alpha, ConstMatrixView<Real> a, ConstMatrixView<Real> b, double beta,
               MatrixView<Real> c) override;
     void accumulate_gram(MatrixView<Real> theta, ConstMatrixView<Real> j1, ConstMatrixView<Real> j2, double alpha,
@@ -132,6 +141,7 @@ public:
                                Triangle triangle, MatrixView<Real> out) override;
     void infinite_width_diagonal(const Architecture& architecture, InfiniteKernel kernel, ConstMatrixView<Real> x,
                                  MatrixView<Real> out) override;
+    std::uint64_t kernel_workspace(Index rows, Index cols, Index inputs) const override;
 };
 
 template <class Real>

@@ -259,6 +259,16 @@ void CudaInfiniteWidth<Real>::infinite_width_diagonal(const Architecture& archit
     });
 }
 
+template <class Real>
+std::uint64_t CudaInfiniteWidth<Real>::kernel_workspace(Index rows, Index cols, Index inputs) const {
+    const auto tile = [&](Index side) { return std::min(side, rows) * std::min(side, cols); };
+    const Index gram = 2 * tile(this->tiling().gram) * static_cast<Index>(sizeof(Real)), side = this->tiling().limit;
+    const Index numbers_a_sample = inputs + this->tiling().limit_layers * TableEntry<LayerFactors, ErfDual>::count;
+    const Index samples = std::min(side, rows) + std::min(side, cols);
+    const Index pairs = ((1 + PairState::count) * tile(side) + samples * numbers_a_sample) * static_cast<Index>(sizeof(double));
+    return static_cast<std::uint64_t>(std::max(gram, pairs));
+}
+
 template class CudaInfiniteWidth<float>;
 template class CudaInfiniteWidth<double>;
 

@@ -32,7 +32,8 @@ DeviceInfo CudaMemory<Real>::info() const {
     cudaDeviceProp properties;
     check(cudaGetDeviceProperties(&properties, device.device()), "cudaGetDeviceProperties");
     return {DeviceKind::cuda,          device.device(),      properties.name,
-            properties.totalGlobalMem, device.memory_free(), properties.multiProcessorCount};
+            properties.totalGlobalMem, device.memory_free(), properties.multiProcessorCount,
+            device.memory_peak()};
 }
 
 template <class Real>
@@ -71,6 +72,11 @@ void CudaMemory<Real>::fill(MatrixView<Real> x, double value) {
 template <class Real>
 void CudaMemory<Real>::synchronize() {
     context_.synchronize();
+}
+
+template <class Real>
+void CudaMemory<Real>::limit_memory(std::uint64_t bytes) {
+    context().keep_released(bytes);
 }
 
 template class CudaMemory<float>;

@@ -1,11 +1,13 @@
 #include <ntkcuda/array_file.hpp>
 
 #include "array_reader.hpp"
+#include "memory_limit.hpp"
 #include "write_aside.hpp"
 
 #include <fmt/format.h>
 
 #include <bit>
+#include <string_view>
 #include <type_traits>
 
 namespace ntk {
@@ -21,8 +23,11 @@ std::pair<Index, Index> matrix_shape(const Array& array) {
 }
 
 /// Magic, version 1.0, length and dictionary, padded to a multiple of 64 bytes: the bytes that numpy.save writes.
-std::string npy_header(char order, Index bytes, const std::vector<Index>& shape) {
-    std::string header = fmt::format("{{'descr': '{}f{}', 'fortran_order': False, 'shape': {}, }}", order, bytes, shape_text(shape));
+template <class Real>
+std::string npy_header(const std::vector<Index>& shape) {
+    static_assert(std::is_same_v<Real, float> || std::is_same_v<Real, double>);
+    const char order = std::endian::native == std::endian::little ? '<' : '>';
+    std::string header = fmt::format("{{'descr': '{}f{}', 'fortran_order': False, 'shape': {}, }}", order, sizeof(Real), shape_text(shape));
     constexpr std::size_t growth_digits = 21;  // NumPy leaves room for the first size to grow in place
     if (!shape.empty()) header.append(growth_digits - std::to_string(shape[0]).size(), ' ');
     constexpr std::size_t prefix = 10, alignment = 64;
@@ -35,6 +40,11 @@ std::string npy_header(char order, Index bytes, const std::vector<Index>& shape)
     result += static_cast<char>(header.size() & 0xff);
     result += static_cast<char>(header.size() >> 8);
     return result + header;
+}
+
+template <class Real>
+std::string_view bytes_of(const Real* values, Index count) {
+    return {reinterpret_cast<const char*>(values), static_cast<std::size_t>(count) * sizeof(Real)};
 }
 
 }  // namespace
@@ -51,12 +61,10 @@ HostMatrix<double> Array::as_matrix() && {
 
 template <class Real>
 void write_npy(const std::string& path, const std::vector<Index>& shape, const Real* values) {
-    static_assert(std::is_same_v<Real, float> || std::is_same_v<Real, double>);
     Index count = 1;
     for (const Index size : shape) count *= size;
-    const std::string header = npy_header(std::endian::native == std::endian::little ? '<' : '>', sizeof(Real), shape);
-    write_aside(path,
-                {{header.data(), header.size()}, {reinterpret_cast<const char*>(values), static_cast<std::size_t>(count) * sizeof(Real)}});
+    const std::string header = npy_header<Real>(shape);
+    write_aside(path, {header, bytes_of(values, count)});
 }
 
 template <class Real>
@@ -68,6 +76,44 @@ template void write_npy(const std::string&, const std::vector<Index>&, const flo
 template void write_npy(const std::string&, const std::vector<Index>&, const double*);
 template void write_npy(const std::string&, const HostMatrix<float>&);
 template void write_npy(const std::string&, const HostMatrix<double>&);
+
+template <class Real>
+NpyFile<Real>::NpyFile(const std::string& path, const std::vector<Index>& shape) {
+    if (shape.empty()) throw Error(ErrorCode::invalid_argument, "NpyFile: an array without axes has no rows to write");
+    cols_ = shape.back();
+    for (std::size_t k = 0; k + 1 < shape.size(); ++k) rows_ *= shape[k];
+    const std::string header = npy_header<Real>(shape);
+    start_ = static_cast<Index>(header.size());
+    file_ = std::make_unique<FileAside>(path);
+    file_->reserve(start_ + checked_product({rows_, cols_}, sizeof(Real), path) * static_cast<Index>(sizeof(Real)));
+    file_->write_at(0, header);
+}
+
+template <class Real>
+NpyFile<Real>::~NpyFile() = default;
+template <class Real>
+NpyFile<Real>::NpyFile(NpyFile&&) noexcept = default;
+template <class Real>
+NpyFile<Real>& NpyFile<Real>::operator=(NpyFile&&) noexcept = default;
+
+template <class Real>
+void NpyFile<Real>::write(Index row, Index col, ConstMatrixView<Real> entries) {
+    if (row < 0 || col < 0 || row > rows_ - entries.rows() || col > cols_ - entries.cols())
+        throw Error(ErrorCode::shape_mismatch, fmt::format("NpyFile: {} x {} entries from row {}, column {} on leave the {} x {} array",
+                                                           entries.rows(), entries.cols(), row, col, rows_, cols_));
+    const auto offset = [&](Index i) { return start_ + ((row + i) * cols_ + col) * static_cast<Index>(sizeof(Real)); };
+    if (entries.cols() == cols_ && entries.contiguous()) return file_->write_at(offset(0), bytes_of(entries.data(), entries.size()));
+    for (Index i = 0; i < entries.rows(); ++i)
+        file_->write_at(offset(i), bytes_of(entries.data() + i * entries.stride(), entries.cols()));
+}
+
+template <class Real>
+void NpyFile<Real>::finish() {
+    file_->commit();
+}
+
+template class NpyFile<float>;
+template class NpyFile<double>;
 
 void write_text(const std::string& path, const std::string& text) { write_aside(path, {text}); }
 

@@ -21,17 +21,24 @@ void Matrix<Real>::release() noexcept {
 }
 
 template <class Real>
-Matrix<Real> upload(const std::shared_ptr<Backend<Real>>& backend, const HostMatrix<double>& values) {
+Matrix<Real> upload(const std::shared_ptr<Backend<Real>>& backend, ConstMatrixView<double> values) {
     Matrix<Real> result(backend, values.rows(), values.cols());
     if constexpr (std::is_same_v<Real, double>) {
-        backend->upload(values.view(), result.view());
+        backend->upload(values, result.view());
         backend->synchronize();
     } else {
-        const HostMatrix<Real> converted = values.template cast<Real>();
+        HostMatrix<Real> converted(values.rows(), values.cols());
+        for (Index i = 0; i < values.rows(); ++i)
+            for (Index j = 0; j < values.cols(); ++j) converted(i, j) = static_cast<Real>(values.data()[i * values.stride() + j]);
         backend->upload(converted.view(), result.view());
         backend->synchronize();  // `converted` must outlive the copy
     }
     return result;
+}
+
+template <class Real>
+Matrix<Real> upload(const std::shared_ptr<Backend<Real>>& backend, const HostMatrix<double>& values) {
+    return upload(backend, values.view());
 }
 
 template <class Real>
@@ -45,6 +52,8 @@ template class Matrix<float>;
 template class Matrix<double>;
 template Matrix<float> upload(const std::shared_ptr<Backend<float>>&, const HostMatrix<double>&);
 template Matrix<double> upload(const std::shared_ptr<Backend<double>>&, const HostMatrix<double>&);
+template Matrix<float> upload(const std::shared_ptr<Backend<float>>&, ConstMatrixView<double>);
+template Matrix<double> upload(const std::shared_ptr<Backend<double>>&, ConstMatrixView<double>);
 template HostMatrix<float> download(const Matrix<float>&);
 template HostMatrix<double> download(const Matrix<double>&);
 

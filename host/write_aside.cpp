@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -34,60 +35,94 @@ void require_replaceable(const std::string& path) {
     if (access(path.c_str(), W_OK) != 0) cannot_write(path);
 }
 
-/// A file that is removed unless it is renamed.
-class AsideFile {
-public:
-    explicit AsideFile(const std::string& path) : path_(path) {
-        static std::atomic<unsigned> count{0};
-        const std::filesystem::path directory = std::filesystem::path(path).parent_path();
-        do {
-            aside_ = directory / fmt::format(".ntkcuda-{}-{}.part", getpid(), count++);
-            descriptor_ = open(aside_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-        } while (descriptor_ < 0 && errno == EEXIST);
-        if (descriptor_ < 0) cannot_write(path_);
-    }
-    ~AsideFile() {
-        if (descriptor_ >= 0) close(descriptor_);
-        if (!aside_.empty()) unlink(aside_.c_str());
-    }
-    AsideFile(const AsideFile&) = delete;
-    AsideFile& operator=(const AsideFile&) = delete;
-
-    void write(std::string_view piece) {
-        while (!piece.empty()) {
-            const ssize_t written = ::write(descriptor_, piece.data(), piece.size());
-            if (written < 0 && errno == EINTR) continue;
-            if (written < 0) cannot_write(path_);
-            piece.remove_prefix(static_cast<std::size_t>(written));
-        }
-    }
-
-    void rename_to(const std::string& target) {
-        const int closed = close(descriptor_);  // a full disk or quota may show only here
-        descriptor_ = -1;
-        if (closed != 0 || std::rename(aside_.c_str(), target.c_str()) != 0) cannot_write(path_);
-        aside_.clear();
-    }
-
-private:
-    std::string path_;
-    std::filesystem::path aside_;
-    int descriptor_ = -1;
-};
+std::filesystem::path directory_of(const std::string& file) {
+    const std::filesystem::path parent = std::filesystem::path(file).parent_path();
+    return parent.empty() ? "." : parent;
+}
 
 }  // namespace
 
-void write_aside(const std::string& path, const std::vector<std::string_view>& pieces) {
+FileAside::FileAside(const std::string& path) : path_(path), target_(path) {
     if (path.empty()) cannot_write("the output", "its path is empty");
     require_replaceable(path);
-    std::string target = path;
     if (std::error_code error; std::filesystem::is_symlink(path, error)) {
-        target = std::filesystem::weakly_canonical(path, error);
+        target_ = std::filesystem::weakly_canonical(path, error);
         if (error) cannot_write(path, error.message());
     }
-    AsideFile file(target);
-    for (const std::string_view piece : pieces) file.write(piece);
-    file.rename_to(target);
+    descriptor_ = open(directory_of(target_).c_str(), O_WRONLY | O_TMPFILE | O_CLOEXEC, 0666);
+    if (descriptor_ < 0) open_beside();
+}
+
+FileAside::~FileAside() {
+    if (descriptor_ >= 0) close(descriptor_);
+    if (!name_.empty()) unlink(name_.c_str());
+}
+
+/// A name that no other process and no other file of this one has.
+std::string FileAside::new_name() const {
+    static std::atomic<unsigned> count{0};
+    return directory_of(target_) / fmt::format(".ntkcuda-{}-{}.part", getpid(), count++);
+}
+
+void FileAside::open_beside() {
+    std::string name;
+    do {
+        name = new_name();
+        descriptor_ = open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    } while (descriptor_ < 0 && errno == EEXIST);
+    if (descriptor_ < 0) cannot_write(path_);
+    name_ = name;
+}
+
+void FileAside::give_name() {
+    const std::string file = fmt::format("/proc/self/fd/{}", descriptor_);
+    std::string name;
+    do {
+        name = new_name();
+        if (linkat(AT_FDCWD, file.c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) == 0) name_ = name;
+    } while (name_.empty() && errno == EEXIST);
+    if (name_.empty()) cannot_write(path_);
+}
+
+void FileAside::reserve(std::int64_t bytes) {
+    if (bytes == 0) return;
+    const auto gib = [](auto size) { return static_cast<double>(size) / 0x1p30; };
+    struct statvfs disk {};
+    // Asked first, so that what cannot succeed does not fill the disk on the way.
+    if (fstatvfs(descriptor_, &disk) == 0 && static_cast<double>(bytes) > static_cast<double>(disk.f_bavail) * static_cast<double>(disk.f_frsize))
+        cannot_write(path_, fmt::format("it needs {} bytes ({:.1f} GiB) and the disk has {:.1f} GiB free", bytes, gib(bytes),
+                                        gib(disk.f_bavail) * static_cast<double>(disk.f_frsize)));
+    int status = EINTR;
+    while (status == EINTR) status = posix_fallocate(descriptor_, 0, bytes);
+    if (status != 0) cannot_write(path_, fmt::format("{} bytes ({:.1f} GiB): {}", bytes, gib(bytes), std::strerror(status)));
+}
+
+void FileAside::write_at(std::int64_t offset, std::string_view piece) {
+    while (!piece.empty()) {
+        const ssize_t written = pwrite(descriptor_, piece.data(), piece.size(), offset);
+        if (written < 0 && errno == EINTR) continue;
+        if (written < 0) cannot_write(path_);
+        piece.remove_prefix(static_cast<std::size_t>(written));
+        offset += written;
+    }
+}
+
+void FileAside::commit() {
+    if (name_.empty()) give_name();
+    const int closed = close(descriptor_);  // a full disk or quota may show only here
+    descriptor_ = -1;
+    if (closed != 0 || std::rename(name_.c_str(), target_.c_str()) != 0) cannot_write(path_);
+    name_.clear();
+}
+
+void write_aside(const std::string& path, const std::vector<std::string_view>& pieces) {
+    FileAside file(path);
+    std::int64_t offset = 0;
+    for (const std::string_view piece : pieces) {
+        file.write_at(offset, piece);
+        offset += static_cast<std::int64_t>(piece.size());
+    }
+    file.commit();
 }
 
 }  // namespace ntk

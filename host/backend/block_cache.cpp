@@ -3,6 +3,7 @@
 #include <malloc.h>
 
 #include <cstdlib>
+#include <iterator>
 #include <new>
 
 namespace ntk {
@@ -36,6 +37,16 @@ void BlockCache::give(void* block) noexcept {
             }
     }
     std::free(block);
+}
+
+void BlockCache::shrink(std::size_t bytes) noexcept {
+    const std::lock_guard lock(mutex_);
+    while (kept_ > bytes) {
+        const auto largest = std::prev(blocks_.end());
+        std::free(largest->second);
+        kept_ -= largest->first;
+        blocks_.erase(largest);
+    }
 }
 
 bool BlockCache::clear() noexcept {

@@ -21,6 +21,8 @@ public:
     [[nodiscard]] void* take(std::size_t bytes);
     /// Takes a block of malloc's over: keeps it, or frees it if it is small or would be too much.
     void give(void* block) noexcept;
+    /// Frees blocks, the largest first, until at most `bytes` are kept.
+    void shrink(std::size_t bytes) noexcept;
     /// Frees all; true if there was any.
     bool clear() noexcept;
 

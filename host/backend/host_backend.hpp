@@ -9,6 +9,10 @@
 
 #include <ntkcuda/backend.hpp>
 
+#include <atomic>
+#include <cstdint>
+#include <limits>
+
 namespace ntk {
 
 template <class Real>
@@ -24,14 +28,21 @@ public:
     void fill(MatrixView<Real> x, double value) override;
     void synchronize() override {}
     std::unique_ptr<Recording> record(std::function<void()> work) override;
+    std::unique_ptr<HostStaging<Real>> host_staging() override;
+    void limit_memory(std::uint64_t bytes) override;
 
 protected:
     /// OpenMP threads of every parallel loop here.
     int threads() const { return threads_; }
 
 private:
+    /// Frees kept blocks as far as what is used, they and `more` bytes pass the limit.
+    void stay_within_limit(std::uint64_t more) noexcept;
+
     int threads_;
     BlockCache released_;
+    std::atomic<std::uint64_t> limit_ = std::numeric_limits<std::uint64_t>::max();
+    std::atomic<std::uint64_t> used_ = 0;  ///< bytes of the matrices that are there
 };
 
 template <class Real>
@@ -95,6 +106,7 @@ public:
     void infinite_width_kernel(const Architecture& architecture, InfiniteKernel kernel, ConstMatrixView<Real> x1, ConstMatrixView<Real> x2,
                                Triangle triangle, MatrixView<Real> out) override;
     void infinite_width_diagonal(const Architecture& architecture, InfiniteKernel kernel, ConstMatrixView<Real> x, MatrixView<Real> out) override;
+    std::uint64_t kernel_workspace(Index rows, Index cols, Index inputs) const override;
 };
 
 template <class Real>

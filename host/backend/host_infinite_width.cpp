@@ -28,6 +28,16 @@ void HostInfiniteWidth<Real>::infinite_width_diagonal(const Architecture& archit
     for (Index i = 0; i < x.rows(); ++i) *row_of(out, i) = static_cast<Real>(limit_diagonal(problem, rows.mean_square(i), rows.zero(i)));
 }
 
+template <class Real>
+std::uint64_t HostInfiniteWidth<Real>::kernel_workspace(Index rows, Index cols, Index inputs) const {
+    const TileShape shape = tile_shape(rows, cols);
+    const Index side = shape.rows, tables = 2 * LimitWorkspace::layers_at_once * LimitWorkspace::most_factors;
+    const auto gram = static_cast<Index>(sizeof(Real)) * (2 * shape.rows + 1) * shape.cols;
+    const auto pairs = static_cast<Index>(sizeof(double)) * side * ((1 + LimitWorkspace::fields) * side + 2 * inputs + tables);
+    const auto tiles = static_cast<Index>(all_tiles(rows, cols, {side, side}).size());
+    return static_cast<std::uint64_t>(std::min<Index>(this->threads(), tiles) * std::max(gram, pairs));
+}
+
 template class HostInfiniteWidth<float>;
 template class HostInfiniteWidth<double>;
 

@@ -3,6 +3,7 @@
 #include "tiles.hpp"
 
 #include <fmt/format.h>
+#include <malloc.h>
 #include <omp.h>
 
 #include <cstdlib>
@@ -38,6 +39,16 @@ private:
     std::function<void()> work_;
 };
 
+/// The matrices are in memory of the host already.
+template <class Real>
+class NoStaging final : public HostStaging<Real> {
+public:
+    void put(Matrix<Real> matrix, typename HostStaging<Real>::Visit visit) override {
+        if (!matrix.empty()) visit(0, matrix.view());
+    }
+    void finish() override {}
+};
+
 }  // namespace
 
 template <class Real>
@@ -47,7 +58,7 @@ HostMemory<Real>::HostMemory(int threads)
 template <class Real>
 DeviceInfo HostMemory<Real>::info() const {
     const SystemMemory memory = system_memory();
-    return {DeviceKind::cpu, 0, processor_name(), memory.total, memory.available, threads_};
+    return {DeviceKind::cpu, 0, processor_name(), memory.total, memory.available, threads_, peak_memory()};
 }
 
 template <class Real>
@@ -60,7 +71,12 @@ Real* HostMemory<Real>::allocate(Index count) {
                                 "fewer samples, a narrower network or block 'trace'",
                                 bytes, static_cast<double>(bytes) / 0x1p30, available, static_cast<double>(available) / 0x1p30));
     };
-    if (void* kept = released_.take(bytes)) return static_cast<Real*>(kept);
+    const auto given = [&](void* data) {
+        used_ += malloc_usable_size(data);
+        return static_cast<Real*>(data);
+    };
+    if (void* kept = released_.take(bytes)) return given(kept);
+    stay_within_limit(bytes);
     if (bytes >= checked_from && bytes > system_memory().available) {
         released_.clear();
         if (const std::uint64_t available = system_memory().available; bytes > available) refuse(available);
@@ -69,12 +85,27 @@ Real* HostMemory<Real>::allocate(Index count) {
     void* data = obtain();
     if (!data && released_.clear()) data = obtain();
     if (!data) refuse(system_memory().available);
-    return static_cast<Real*>(data);
+    return given(data);
 }
 
 template <class Real>
 void HostMemory<Real>::release(Real* data) noexcept {
+    if (!data) return;
+    used_ -= malloc_usable_size(data);
     released_.give(data);
+    stay_within_limit(0);
+}
+
+template <class Real>
+void HostMemory<Real>::stay_within_limit(std::uint64_t more) noexcept {
+    const std::uint64_t limit = limit_, used = used_ + more;
+    if (limit < std::numeric_limits<std::uint64_t>::max()) released_.shrink(limit - std::min(limit, used));
+}
+
+template <class Real>
+void HostMemory<Real>::limit_memory(std::uint64_t bytes) {
+    limit_ = bytes;
+    stay_within_limit(0);
 }
 
 template <class Real>
@@ -104,6 +135,11 @@ void HostMemory<Real>::fill(MatrixView<Real> x, double value) {
 template <class Real>
 std::unique_ptr<Recording> HostMemory<Real>::record(std::function<void()> work) {
     return std::make_unique<HostRecording>(std::move(work));
+}
+
+template <class Real>
+std::unique_ptr<HostStaging<Real>> HostMemory<Real>::host_staging() {
+    return std::make_unique<NoStaging<Real>>();
 }
 
 template class HostMemory<float>;

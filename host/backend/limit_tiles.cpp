@@ -231,6 +231,7 @@ LimitWorkspace::LimitWorkspace(const LimitProblem& problem, Index side) {
     const auto samples = static_cast<std::size_t>(side);
     const Index factors = problem.activation.kind == Activation::Kind::erf ? TableEntry<LayerFactors, ErfDual>::count
                                                                            : TableEntry<LayerFactors, RectifierDual>::count;
+    static_assert(TableEntry<LayerFactors, ErfDual>::count <= most_factors && TableEntry<LayerFactors, RectifierDual>::count <= most_factors);
     const std::size_t table = static_cast<std::size_t>(std::min(depth, layers_at_once) * factors) * samples;
     row_states.resize(samples);
     col_states.resize(samples);

@@ -16,6 +16,8 @@ public:
 
     /// Layers in one pass over the pairs; deeper recursions store the pairs in between.
     static constexpr Index layers_at_once = 16;
+    /// Numbers that a table has of a layer and a sample, at most.
+    static constexpr Index most_factors = 20;
     enum Field { rho, below_one, above_minus_one, difference, tangent, fields };
 
     std::vector<formulas::SampleState> row_states, col_states;

@@ -12,6 +12,8 @@
 namespace ntk {
 namespace {
 
+constexpr std::uint64_t kib = 1024;
+
 /// The number that follows `key` in a file of "key value" lines; with an empty key the first number of the file.
 std::optional<std::uint64_t> number_in(const std::string& path, const std::string& key) {
     std::ifstream file(path);
@@ -46,8 +48,10 @@ void limit_by_ancestors(const std::string& root, std::filesystem::path group, co
 
 }  // namespace
 
+std::uint64_t peak_memory() { return number_in("/proc/self/status", "VmHWM:").value_or(0) * kib; }
+
 SystemMemory system_memory() {
-    constexpr std::uint64_t kib = 1024, unknown = std::numeric_limits<std::uint64_t>::max() / kib;
+    constexpr std::uint64_t unknown = std::numeric_limits<std::uint64_t>::max() / kib;
     SystemMemory memory{number_in("/proc/meminfo", "MemTotal:").value_or(unknown) * kib,
                         number_in("/proc/meminfo", "MemAvailable:").value_or(unknown) * kib};
     // Lines of /proc/self/cgroup are "number:controllers:path"; version 2 has number 0 and no controllers.

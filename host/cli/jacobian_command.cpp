@@ -1,6 +1,7 @@
 // ntkcuda jacobian: the per-sample Jacobian of a finite network.
 
 #include "commands.hpp"
+#include "kernel_memory.hpp"
 #include "output.hpp"
 
 #include <ntkcuda/array_file.hpp>
@@ -29,19 +30,28 @@ void compute(const Arguments& a, Run& run) {
 
     const auto backend = run.backend<Real>();
     const Index rows = samples.train.samples() * architecture.outputs, cols = architecture.parameters();
-    run.require_memory(fmt::format("a Jacobian of {} x {}", rows, cols),
-                       static_cast<double>(rows) * static_cast<double>(cols) * sizeof(Real));
+    // The passes are those of the diagonal of its kernel.
+    const KernelMemory memory(*backend, {"empirical-ntk", "diag"}, architecture, weights.has_value(), samples.train.y.cols());
+    const double bytes = memory.fixed(samples.train.samples()) + memory.making(samples.train.samples(), 0) +
+                         static_cast<double>(rows) * static_cast<double>(cols) * sizeof(Real);
+    run.require_memory(fmt::format("a Jacobian of {} x {}", rows, cols), bytes);
+    NpyFile<Real> file(a.run.out, {rows, cols});
     const Matrix<Real> x = upload(backend, samples.train.x);
-    const Matrix<Real> j = run.timed("jacobian", true, [&] {
+    Matrix<Real> j = run.timed("jacobian", true, [&] {
         const auto network = weights ? make_network(backend, architecture, *weights) : draw_network(backend, architecture, a.network.seed);
         Matrix<Real> result = jacobian(network, x.view());
         backend->synchronize();
         return result;
     });
-    run.timed("write", false, [&] { write_npy(a.run.out, download(j)); });
-    run.results = {{"rows", j.rows()}, {"cols", j.cols()}, {"file", a.run.out}};
+    run.timed("write", false, [&] {
+        const auto staging = backend->host_staging();
+        staging->put(std::move(j), [&](Index first, ConstMatrixView<Real> part) { file.write(first, 0, part); });
+        staging->finish();
+        file.finish();
+    });
+    run.results = {{"rows", rows}, {"cols", cols}, {"file", a.run.out}};
     write_text(beside(a.run.out, ".run.json"), run.record().dump(2) + "\n");
-    run.say(fmt::format("jacobian  {} x {}: {}", j.rows(), j.cols(), a.run.out));
+    run.say(fmt::format("jacobian  {} x {}: {}", rows, cols, a.run.out));
     run.finish();
 }
 

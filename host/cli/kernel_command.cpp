@@ -1,13 +1,18 @@
 // ntkcuda kernel: one kernel matrix.
 
 #include "commands.hpp"
-#include "kernel_source.hpp"
+#include "kernel_memory.hpp"
 #include "output.hpp"
 
 #include <ntkcuda/array_file.hpp>
 
 #include <CLI/App.hpp>
 #include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <tuple>
 
 namespace ntk::cli {
 namespace {
@@ -28,32 +33,133 @@ void check(const Arguments& a, const Architecture& architecture) {
         throw Error(ErrorCode::invalid_argument, "--per-layer and --normalized exclude each other: the terms are of the kernel itself");
     if (a.normalized && a.kernel.block == "diag")
         throw Error(ErrorCode::invalid_argument, "--normalized with --block diag would be all ones");
+    if (!a.data.test.empty() && a.kernel.block == "diag")
+        throw Error(ErrorCode::invalid_argument, "--block diag has no cross kernel: leave out --test, or use trace or full");
     require_widths(name, a.network, architecture);
 }
 
+double seconds_since(std::chrono::steady_clock::time_point start) {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+/// What is said of the kernel as a whole, put together from its parts.
+struct KernelFacts {
+    double frobenius = 0, max_abs = 0;
+
+    void add(const Norms& norms) {
+        if (!norms.finite)
+            throw Error(ErrorCode::device_failure,
+                        "the kernel has entries that are not finite: depth, weight std or inputs are too large for this precision");
+        frobenius = std::hypot(frobenius, norms.frobenius);
+        max_abs = std::max(max_abs, norms.max_abs);
+    }
+};
+
+/// Divides a block by the roots of the diagonals at its rows and columns, x1 and x2.
 template <class Real>
-void normalize_kernel(const KernelSource<Real>& source, const Matrix<Real>& rows, const Matrix<Real>& cols, Matrix<Real>& kernel) {
-    const Matrix<Real> row_diagonal = source.diagonal(rows), col_diagonal = source.diagonal(cols);
-    for (const auto* diagonal : {&row_diagonal, &col_diagonal}) {
+void normalize_kernel(const KernelSource<Real>& source, const SampleBlock& block, const Matrix<Real>& x1, const Matrix<Real>& x2,
+                      Matrix<Real>& kernel) {
+    const Matrix<Real> row_diagonal = source.diagonal(x1), col_diagonal = source.diagonal(x2);
+    for (const auto& [diagonal, samples, first] : {std::tuple{&row_diagonal, block.rows, block.row}, {&col_diagonal, block.cols, block.col}}) {
         const auto values = download(*diagonal);
+        const Index first_row = first * (values.rows() / samples);
         for (Index i = 0; i < values.rows(); ++i)
             if (!(values(i, 0) > 0))
-                throw Error(ErrorCode::invalid_argument,
-                            fmt::format("--normalized: the diagonal entry of row {} is {}; it cannot be divided by", i + 1, values(i, 0)));
+                throw Error(ErrorCode::invalid_argument, fmt::format("--normalized: the diagonal entry of row {} is {}; it cannot be divided by",
+                                                                     first_row + i + 1, values(i, 0)));
     }
     kernel.backend()->normalize(row_diagonal.view(), col_diagonal.view(), kernel.view());
 }
 
-/// Collects the terms of the layers, in order, for one file.
-struct LayerTerms {
-    Index rows = 0, cols = 0;
-    std::vector<HostMatrix<double>> terms;
-
-    void write(const std::string& path) const {
-        std::vector<double> all;
-        for (const auto& term : terms) all.insert(all.end(), term.data(), term.data() + term.size());
-        write_npy(path, {static_cast<Index>(terms.size()), terms.front().rows(), terms.front().cols()}, all.data());
+/// The kernel on its way into its file, block by block (one block where it fits into memory).
+template <class Real>
+class KernelJob {
+public:
+    KernelJob(const Arguments& a, Run& run, const Samples& samples, const Architecture& architecture, const KernelPlan& plan,
+              const std::shared_ptr<Backend<Real>>& backend)
+        : arguments_(a),
+          run_(run),
+          plan_(plan),
+          rows_(samples.test ? *samples.test : samples.train),
+          cols_(samples.train),
+          cross_(samples.test.has_value()),
+          diagonal_(parse_block(a.kernel.block) == Block::diag),
+          backend_(backend),
+          host_(make_backend<Real>("cpu", a.run.threads)),
+          shape_{rows_.samples() * rows_per_sample(parse_block(a.kernel.block), architecture),
+                 diagonal_ ? architecture.outputs : cols_.samples() * rows_per_sample(parse_block(a.kernel.block), architecture)},
+          file_(a.run.out, shape_) {
+        if (a.per_layer) layers_.emplace(beside(a.run.out, ".layers.npy"), std::vector<Index>{architecture.depth(), shape_[0], shape_[1]});
     }
+
+    [[nodiscard]] Index rows() const { return shape_[0]; }
+    [[nodiscard]] Index cols() const { return shape_[1]; }
+
+    /// Nothing is under the final names before the end.
+    KernelFacts compute(KernelSource<Real>& source) {
+        if (layers_) source.on_layer([this](Index layer, const HostMatrix<double>& term) { write_term(layer, term); });
+        Progress progress(run_, "blocks");
+        Index done = 0;
+        for_each_kernel_block<Real>(
+            *backend_, plan_.blocks,
+            [&](const SampleBlock& block) {
+                block_ = block;
+                Matrix<Real> entries = compute_block(source);
+                progress(++done, plan_.blocks.count());
+                return entries;
+            },
+            [this](Index row, Index col, ConstMatrixView<Real> entries) {
+                facts_.add(host_->norms(entries));
+                writing([&] { file_.write(row, col, entries); });
+            });
+        writing([&] {
+            file_.finish();
+            if (layers_) layers_->finish();
+        });
+        return facts_;
+    }
+    /// Seconds of compute() that went into the files.
+    [[nodiscard]] double write_seconds() const { return write_seconds_; }
+
+private:
+    template <class Work>
+    void writing(const Work& work) {
+        const auto start = std::chrono::steady_clock::now();
+        work();
+        write_seconds_ += seconds_since(start);
+    }
+
+    [[nodiscard]] Matrix<Real> compute_block(const KernelSource<Real>& source) const {
+        const Matrix<Real> x1 = upload(backend_, rows_.x.view().row_range(block_.row, block_.rows));
+        const bool one_side = !cross_ && (diagonal_ || block_.on_diagonal());
+        const Matrix<Real> x2 = one_side ? Matrix<Real>() : upload(backend_, cols_.x.view().row_range(block_.col, block_.cols));
+        Matrix<Real> kernel = one_side ? source.symmetric(x1) : source.cross(x1, x2);
+        if (arguments_.normalized) normalize_kernel(source, block_, x1, one_side ? x1 : x2, kernel);
+        return kernel;
+    }
+
+    /// The term of one layer of the current block, and its mirror image where the kernel is symmetric.
+    void write_term(Index layer, const HostMatrix<double>& term) {
+        const Index row = block_.row * (term.rows() / block_.rows), col = block_.col * (term.cols() / block_.cols);
+        const VisitEntries<double> write = [&](Index i, Index j, ConstMatrixView<double> entries) {
+            writing([&] { layers_->write((layer - 1) * shape_[0] + i, j, entries); });
+        };
+        write(row, col, term.view());
+        if (plan_.blocks.symmetric && !block_.on_diagonal()) visit_transpose(row, col, term.view(), write);
+    }
+
+    const Arguments& arguments_;
+    Run& run_;
+    const KernelPlan& plan_;
+    const Dataset &rows_, &cols_;
+    bool cross_, diagonal_;
+    std::shared_ptr<Backend<Real>> backend_, host_;  ///< host_: for facts about what has come to the host
+    std::vector<Index> shape_;
+    NpyFile<Real> file_;
+    std::optional<NpyFile<double>> layers_;
+    SampleBlock block_;  ///< the current one
+    KernelFacts facts_;
+    double write_seconds_ = 0;
 };
 
 template <class Real>
@@ -68,39 +174,29 @@ void compute(const Arguments& a, Run& run) {
 
     const auto backend = run.backend<Real>();
     const Index n1 = samples.test ? samples.test->samples() : samples.train.samples(), n2 = samples.test ? samples.train.samples() : 0;
-    const KernelName name = parse_kernel(a.kernel.kernel);
-    const double bytes = kernel_bytes(name, parse_block(a.kernel.block), architecture, n1, n2, sizeof(Real));
-    run.require_memory(fmt::format("a kernel of {} x {} samples", n1, n2 ? n2 : n1), bytes);
+    KernelMemory memory(*backend, a.kernel, architecture, weights.has_value(), samples.train.y.cols());
+    if (a.per_layer) memory.count_layer_terms();
+    memory.limit_jacobian_block(run);
+    const KernelPlan plan = plan_kernel(run, memory, n1, n2);
+    run.require_memory("the kernel", plan.bytes);
+    if (!plan.whole())
+        run.say(fmt::format("blocks    {} of up to {} samples a side: at once the kernel needs {}, and {}", plan.blocks.count(),
+                            plan.blocks.side, readable_bytes(plan.whole_bytes), run.memory_available_text()));
 
-    LayerTerms layers;
-    layers.terms.resize(static_cast<std::size_t>(architecture.depth()));
-    const Matrix<Real> train = run.timed("upload", false, [&] { return upload(backend, samples.train.x); });
-    const Matrix<Real> test = samples.test ? upload(backend, samples.test->x) : Matrix<Real>();
-    Matrix<Real> kernel = run.timed("kernel", true, [&] {
-        KernelSource<Real> source(backend, a.kernel, architecture, a.network.seed, weights);
-        if (a.per_layer)
-            source.on_layer([&](Index layer, const HostMatrix<double>& term) { layers.terms[static_cast<std::size_t>(layer - 1)] = term; });
-        Matrix<Real> k = samples.test ? source.cross(test, train) : source.symmetric(train);
-        if (a.normalized) normalize_kernel(source, samples.test ? test : train, train, k);
-        backend->synchronize();
-        return k;
-    });
-    if (a.run.fast() && a.kernel.block != "diag") run.report_resolution(kernel_resolution(a.kernel, kernel.rows()));
-    const Norms norms = backend->norms(kernel.view());
-    if (!norms.finite)
-        throw Error(ErrorCode::device_failure,
-                    "the kernel has entries that are not finite: depth, weight std or inputs are too large for this precision");
-    run.timed("write", false, [&] {
-        write_npy(a.run.out, download(kernel));
-        if (a.per_layer) layers.write(beside(a.run.out, ".layers.npy"));
-    });
-    run.results.update({{"rows", kernel.rows()},
-                        {"cols", kernel.cols()},
-                        {"frobenius", norms.frobenius},
-                        {"max_abs", norms.max_abs},
-                        {"file", a.run.out}});
+    KernelJob<Real> job(a, run, samples, architecture, plan, backend);
+    const auto start = std::chrono::steady_clock::now();
+    KernelSource<Real> source(backend, a.kernel, architecture, a.network.seed, weights);
+    source.limit_jacobian_block(memory.jacobian_block());
+    const KernelFacts facts = job.compute(source);
+    run.add_time("kernel", true, seconds_since(start) - job.write_seconds());
+    run.add_time("write", false, job.write_seconds());
+    if (a.run.fast() && a.kernel.block != "diag") run.report_resolution(kernel_resolution(a.kernel, job.rows()));
+    run.results.update(
+        {{"rows", job.rows()}, {"cols", job.cols()}, {"frobenius", facts.frobenius}, {"max_abs", facts.max_abs}, {"file", a.run.out}});
+    if (!plan.whole())
+        run.results["blocks"] = {{"count", plan.blocks.count()}, {"samples", plan.blocks.side}, {"memory_at_once", plan.whole_bytes}};
     write_text(beside(a.run.out, ".run.json"), run.record().dump(2) + "\n");
-    run.say(fmt::format("kernel    {} ({}), {} x {}: {}", a.kernel.kernel, a.kernel.block, kernel.rows(), kernel.cols(), a.run.out));
+    run.say(fmt::format("kernel    {} ({}), {} x {}: {}", a.kernel.kernel, a.kernel.block, job.rows(), job.cols(), a.run.out));
     run.finish();
 }
 

@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
 namespace ntk::cli {
 
 void add_kernel_options(CLI::App& command, KernelArguments& kernel, const std::string& default_kernel) {
@@ -40,23 +38,6 @@ double kernel_resolution(const KernelArguments& arguments, Index n) {
 }
 
 Index rows_per_sample(Block block, const Architecture& architecture) { return block == Block::full ? architecture.outputs : 1; }
-
-double kernel_bytes(KernelName name, Block block, const Architecture& a, Index n1, Index n2, std::size_t real_size) {
-    const auto r = static_cast<double>(rows_per_sample(block, a)), o = static_cast<double>(a.outputs);
-    const auto rows = static_cast<double>(n1), cols = static_cast<double>(n2 ? n2 : n1), samples = rows + static_cast<double>(n2);
-    const double result = block == Block::diag ? rows * o : rows * r * cols * r;
-    double values = result + samples * static_cast<double>(a.inputs);
-    if (is_empirical(name)) {
-        double weights = 0, units = 0, widest = 0;
-        for (Index l = 1; l <= a.depth(); ++l) {
-            weights += static_cast<double>(a.width(l)) * static_cast<double>(a.width(l - 1) + 1);
-            if (l < a.depth()) units += static_cast<double>(a.width(l)), widest = std::max(widest, static_cast<double>(a.width(l)));
-        }
-        values += weights + samples * (2 * units + o);                              // z and a of every hidden layer, f
-        if (name == KernelName::empirical_ntk) values += samples * 2 * o * widest;  // two deltas while stepping
-    }
-    return values * static_cast<double>(real_size);
-}
 
 template <class Real>
 KernelSource<Real>::KernelSource(const std::shared_ptr<Backend<Real>>& backend, const KernelArguments& arguments,

@@ -30,11 +30,6 @@ void require_widths(KernelName name, const NetworkArguments& network, const Arch
 /// Rows of one sample in a kernel of this block: O for full, 1 otherwise.
 [[nodiscard]] Index rows_per_sample(Block block, const Architecture& architecture);
 
-/// Bytes on the device for the kernel between n1 and n2 samples (n2 = 0: of n1 with itself), everything it needs on the way
-/// included.
-[[nodiscard]] double kernel_bytes(KernelName name, Block block, const Architecture& architecture, Index n1, Index n2,
-                                  std::size_t real_size);
-
 template <class Real>
 class KernelSource {
 public:
@@ -44,6 +39,9 @@ public:
 
     /// Called with every term of an empirical NTK from here on.
     void on_layer(std::function<void(Index, const HostMatrix<double>&)> visit) { options_.per_layer = std::move(visit); }
+
+    /// Bytes that a block of the Jacobian may take (--method jacobian).
+    void limit_jacobian_block(std::int64_t bytes) { options_.jacobian_block_bytes = bytes; }
 
     /// n x n, (n O) x (n O) or n x O by the block.
     [[nodiscard]] Matrix<Real> symmetric(const Matrix<Real>& x) const;

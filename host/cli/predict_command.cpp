@@ -1,7 +1,7 @@
 // ntkcuda predict: closed-form regression or classification.
 
 #include "commands.hpp"
-#include "kernel_source.hpp"
+#include "kernel_memory.hpp"
 #include "report.hpp"
 
 #include <ntkcuda/array_file.hpp>
@@ -13,6 +13,7 @@
 #include <CLI/Validators.hpp>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <exception>
 
@@ -80,14 +81,18 @@ double norm(const HostMatrix<double>& x, Index row) {
     return std::sqrt(sum);
 }
 
+DepthOptions differences(const KernelFamily& family, Index depth) {
+    DepthOptions options;
+    options.family = family;
+    options.depths = {depth};
+    return options;
+}
+
 /// u(x) y from the differences 1 - K. Unequal norms (homogeneous kernels only) enter by their ratio.
 /// Throws Error(not_positive_definite) where these do not resolve it either.
 Solution<double> solve_by_differences(const std::shared_ptr<Backend<double>>& backend, const KernelFamily& family, const Samples& samples,
                                       Index depth) {
-    DepthOptions options;
-    options.family = family;
-    options.depths = {depth};
-    const DepthResult result = depth_limit(backend, samples.train, &*samples.test, options);
+    const DepthResult result = depth_limit(backend, samples.train, &*samples.test, differences(family, depth));
     const DepthPoint& point = result.points.front();
     if (!point.closed_form_note.empty()) throw Error(ErrorCode::not_positive_definite, point.closed_form_note);
     const HostMatrix<double>&u = result.weights.front(), &y = samples.train.y;
@@ -106,24 +111,38 @@ Solution<double> solve_by_differences(const std::shared_ptr<Backend<double>>& ba
     return solution;
 }
 
+/// What prediction takes at once: the symmetric kernel is made, then the cross kernel beside it, then the system is solved in place.
+double predict_bytes(const Arguments& a, const KernelMemory& memory, const Samples& samples, std::size_t real_size) {
+    const Index n = samples.train.samples(), m = samples.test->samples();
+    const double kernel = memory.result(n, 0), cross = memory.result(m, n), real = static_cast<double>(real_size);
+    const double features = static_cast<double>(samples.train.features()) * real;
+    double solving = kernel + cross + static_cast<double>(n + m) * features;
+    solving += 4 * static_cast<double>(n * samples.train.y.cols()) * real;        // targets, and the weights of the samples
+    if (a.time) solving += (memory.on_cpu() ? 2 : 3) * kernel;                    // work space of the eigenvectors
+    if (a.posterior) solving += cross;                                            // its rows, solved
+    if (a.posterior || a.initial_function) solving += memory.making(n, 0) - kernel;  // one more pass
+    return memory.fixed(n + m) + std::max({memory.making(n, 0) + static_cast<double>(m) * features, kernel + memory.making(m, n), solving});
+}
+
 template <class Real>
 Solution<Real> solve(const Arguments& a, Run& run, const Samples& samples, const Architecture& architecture,
                      const std::optional<Weights>& weights) {
     const auto backend = run.backend<Real>();
     const Index n = samples.train.samples(), m = samples.test->samples(), targets = samples.train.y.cols();
     const Block block = parse_block(a.kernel.block);
-    const KernelName name = parse_kernel(a.kernel.kernel);
-    const double r = static_cast<double>(rows_per_sample(block, architecture)), values = static_cast<double>(n) * r;
-    // The cross kernel is alive beside the symmetric one, and gradient flow keeps eigenvectors and workspace.
-    run.require_memory(fmt::format("prediction from {} samples", n), kernel_bytes(name, block, architecture, n, 0, sizeof(Real)) +
-                                                                         kernel_bytes(name, block, architecture, m, n, sizeof(Real)) +
-                                                                         (a.time ? 3 : 0) * values * values * sizeof(Real));
+    const Index r = rows_per_sample(block, architecture);
+    KernelMemory memory(*backend, a.kernel, architecture, weights.has_value(), targets);
+    memory.limit_jacobian_block(run);
+    run.require_memory(fmt::format("prediction from {} samples", n), predict_bytes(a, memory, samples, sizeof(Real)));
     std::optional<KernelFamily> family;
     if constexpr (std::is_same_v<Real, double>) family = family_by_differences(a, samples, architecture);
+    if (family && depth_memory(differences(*family, architecture.depth()), samples.train.x, samples.test->x).device > run.memory_available())
+        family.reset();
     const Matrix<Real> train = upload(backend, samples.train.x), test = upload(backend, samples.test->x);
     std::optional<KernelSource<Real>> source;
     auto [kernel, cross] = run.timed("kernel", true, [&] {
         source.emplace(backend, a.kernel, architecture, a.network.seed, weights);
+        source->limit_jacobian_block(memory.jacobian_block());
         auto pair = std::pair{source->symmetric(train), source->cross(test, train)};
         backend->synchronize();
         return pair;
@@ -136,7 +155,7 @@ Solution<Real> solve(const Arguments& a, Run& run, const Samples& samples, const
             backend->axpy(-1, source->initial_function(train).view(), y.view());
             start = source->initial_function(test);
         }
-        Matrix<Real> stacked(backend, n * static_cast<Index>(r), block == Block::full ? 1 : targets);
+        Matrix<Real> stacked(backend, n * r, block == Block::full ? 1 : targets);
         backend->copy(block == Block::full ? y.view().reshaped(n * targets, 1) : y.view(), stacked.view());
         Solution<Real> solution;
         Matrix<Real> predicted;

@@ -73,29 +73,37 @@ void Run::add_time(const std::string& phase, bool compute, double seconds) {
     if (compute) timings_["compute"] = timings_.value("compute", 0.0) + seconds;
 }
 
-void Run::use_device(const DeviceInfo& device) {
-    device_ = device;
-    say(fmt::format("device    {} ({}), {}", device.id(), device.name, arguments_.precision));
+void Run::use_device(std::function<DeviceInfo()> ask) {
+    ask_device_ = std::move(ask);
+    device_ = ask_device_();
+    say(fmt::format("device    {} ({}), {}", device_.id(), device_.name, arguments_.precision));
 }
 
-void Run::require_memory(const std::string& what, double bytes) const {
-    constexpr double gib = 1024.0 * 1024.0 * 1024.0;
-    const bool limited = arguments_.memory_gib.has_value();
-    const double available = limited ? *arguments_.memory_gib * gib : static_cast<double>(device_.memory_free);
-    if (bytes <= available) return;
-    throw Error(
-        ErrorCode::out_of_memory,
-        fmt::format("{} needs {} on {}, and {} {}; use fewer samples, --precision fp32, or a larger device", what, readable_bytes(bytes),
-                    device_.id(), readable_bytes(available), limited ? "is what --memory allows" : "is free"));
+double Run::memory_available() const {
+    return arguments_.memory_gib ? *arguments_.memory_gib * gib : static_cast<double>(device_.memory_free);
+}
+
+std::string Run::memory_available_text() const {
+    return fmt::format("{} is {}", readable_bytes(memory_available()), arguments_.memory_gib ? "what --memory allows" : "free");
+}
+
+void Run::require_memory(const std::string& what, double bytes) {
+    planned_memory_ = bytes;
+    if (bytes <= memory_available()) return;
+    throw Error(ErrorCode::out_of_memory, fmt::format("{} needs {} on {}, and {}; use fewer samples, --precision fp32, or a larger device",
+                                                      what, readable_bytes(bytes), device_.id(), memory_available_text()));
 }
 
 Json Run::record() const {
     Json timings = timings_;
     timings["total"] = std::chrono::duration<double>(Clock::now() - start_).count();
     Json device = {{"id", device_.id()}, {"name", device_.name}, {"memory_total", device_.memory_total}, {"threads", device_.threads}};
+    Json memory = Json::object();
+    if (planned_memory_ > 0) memory["planned"] = planned_memory_;
+    if (ask_device_) memory["peak"] = ask_device_().memory_peak;
     return {{"program", "ntkcuda"}, {"version", NTKCUDA_VERSION}, {"command", command_},      {"parameters", parameters},
             {"data", data},         {"device", device},           {"libraries", libraries()}, {"results", results},
-            {"timings", timings},   {"warnings", warnings_}};
+            {"memory", memory},     {"timings", timings},     {"warnings", warnings_}};
 }
 
 void Run::finish() const {

@@ -49,18 +49,26 @@ public:
     template <class Real>
     [[nodiscard]] std::shared_ptr<Backend<Real>> backend() {
         auto made = make_backend<Real>(arguments_.device, arguments_.threads);
-        use_device(made->info());
+        if (arguments_.memory_gib) made->limit_memory(static_cast<std::uint64_t>(*arguments_.memory_gib * gib));
+        use_device([made] { return made->info(); });
         return made;
     }
-    /// Throws Error(out_of_memory) naming the number when `bytes` exceeds --memory or what is free on the device.
-    void require_memory(const std::string& what, double bytes) const;
+    /// Bytes that --memory allows, or that were free on the device at the start.
+    [[nodiscard]] double memory_available() const;
+    /// "2.0 GiB is what --memory allows".
+    [[nodiscard]] std::string memory_available_text() const;
+    /// Throws Error(out_of_memory) naming the number when `bytes` exceeds --memory or what is free on the device. The record keeps it.
+    void require_memory(const std::string& what, double bytes);
 
     /// The whole record; `timings.total` is up to now.
     [[nodiscard]] Json record() const;
     /// With --json prints the record on stdout.
     void finish() const;
 
+    void add_time(const std::string& phase, bool compute, double seconds);
+
 private:
+    static constexpr double gib = 1024.0 * 1024.0 * 1024.0;
     using Clock = std::chrono::steady_clock;
     struct Stopwatch {
         Stopwatch(Run& owner, std::string name, bool counts) : run(owner), phase(std::move(name)), compute(counts) {}
@@ -70,13 +78,14 @@ private:
         bool compute;
         Clock::time_point start = Clock::now();
     };
-    void add_time(const std::string& phase, bool compute, double seconds);
-    void use_device(const DeviceInfo& device);
+    void use_device(std::function<DeviceInfo()> ask);
 
     std::string command_;
     RunArguments arguments_;
     Clock::time_point start_ = Clock::now();
-    DeviceInfo device_;
+    std::function<DeviceInfo()> ask_device_;  ///< what it says now
+    DeviceInfo device_;                       ///< what it said at the start
+    double planned_memory_ = 0;
     Json timings_ = Json::object();
     std::vector<std::string> warnings_;
 };

@@ -6,10 +6,13 @@
 #include <ntkcuda/matrix.hpp>
 #include <ntkcuda/network.hpp>
 
+#include <memory>
 #include <string>
 #include <vector>
 
 namespace ntk {
+
+class FileAside;
 
 /// An array of a file as read: its shape and its values, row-major, as float64 (integers beyond 2^53 are refused).
 struct Array {
@@ -35,6 +38,27 @@ void write_npy(const std::string& path, const HostMatrix<Real>& values);
 /// An array of any shape whose values are row-major.
 template <class Real>
 void write_npy(const std::string& path, const std::vector<Index>& shape, const Real* values);
+
+/// A .npy file written piece by piece in any order, of which the final name holds nothing before finish(). The array is read as a matrix:
+/// its last axis by the product of the others. All functions throw Error(io); the file is gone unless finish() returned.
+template <class Real>
+class NpyFile {
+public:
+    /// Makes sure that it can be written and that the disk has room for all of it. Throws Error(invalid_argument) for a shape without axes.
+    NpyFile(const std::string& path, const std::vector<Index>& shape);
+    ~NpyFile();
+    NpyFile(NpyFile&&) noexcept;
+    NpyFile& operator=(NpyFile&&) noexcept;
+    /// The entries from (row, col) on; `entries` is in memory of the host. What is written nowhere is 0.
+    /// Throws Error(shape_mismatch) for what leaves the array.
+    void write(Index row, Index col, ConstMatrixView<Real> entries);
+    /// Gives the file its name.
+    void finish();
+
+private:
+    std::unique_ptr<FileAside> file_;
+    Index rows_ = 1, cols_ = 1, start_ = 0;  ///< start_: bytes of the header
+};
 
 /// Writes text aside, then renames: the final name never holds half a file. Throws Error(io).
 void write_text(const std::string& path, const std::string& text);

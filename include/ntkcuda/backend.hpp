@@ -16,6 +16,7 @@
 #include <ntkcuda/pair_recursion.hpp>
 #include <ntkcuda/random.hpp>
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 
@@ -92,6 +93,24 @@ public:
     virtual void run() = 0;
 };
 
+/// Brings matrices to the host one behind the other while the device works on (Backend::host_staging).
+template <class Real>
+class HostStaging {
+public:
+    /// Rows [first, first + entries.rows()) of a matrix, in memory of the host, until the call returns.
+    using Visit = std::function<void(Index first, ConstMatrixView<Real> entries)>;
+    HostStaging() = default;
+    HostStaging(const HostStaging&) = delete;
+    HostStaging& operator=(const HostStaging&) = delete;
+    virtual ~HostStaging() = default;
+    /// Shows the values that `matrix` has after the work given so far to visit, all rows once and in order: during this call (CPU), or
+    /// during the next one (CUDA), which can be made while the device still works on what comes next. The matrix is released then.
+    /// An exception of visit comes out of here, or of finish(); this can only be destroyed then.
+    virtual void put(Matrix<Real> matrix, Visit visit) = 0;
+    /// All rows have been visited after this.
+    virtual void finish() = 0;
+};
+
 template <class Real>
 class Backend : public std::enable_shared_from_this<Backend<Real>> {
 public:
@@ -119,6 +138,14 @@ public:
     /// Throws what `work` throws, and on a GPU Error(invalid_argument) if `work` waits for the device, as download and norms do: nothing is
     /// recorded then, and nothing is lost.
     [[nodiscard]] virtual std::unique_ptr<Recording> record(std::function<void()> work) = 0;
+    /// Matrices to the host beside the work of the device. CUDA: over two strips of pinned memory, on a stream of its own; CPU: no copy.
+    [[nodiscard]] virtual std::unique_ptr<HostStaging<Real>> host_staging() = 0;
+    /// Released memory is kept for later matrices only as far as it and the matrices that are there stay within `bytes` together. No limit
+    /// at first. An allocation that passes the limit by itself is not refused.
+    virtual void limit_memory(std::uint64_t bytes) = 0;
+    /// Bytes of work space, at most, that the operations which make a kernel of rows x cols entries take beside operands and result;
+    /// `inputs` are the columns of the samples.
+    [[nodiscard]] virtual std::uint64_t kernel_workspace(Index rows, Index cols, Index inputs) const = 0;
 
     // --- dense arithmetic ------------------------------------------------------------------------------------------------
     /// c = alpha op(a) op(b) + beta c.  2 m n k flops.

@@ -22,6 +22,8 @@ struct DeviceInfo {
     std::uint64_t memory_total = 0;  ///< bytes
     std::uint64_t memory_free = 0;   ///< bytes available now
     int threads = 0;                 ///< CPU: threads used; CUDA: multiprocessors
+    /// Most bytes held at once so far: CPU: by this process; CUDA: by the matrices and work space on the device, 0 from devices().
+    std::uint64_t memory_peak = 0;
 
     /// "cpu" or "cuda:0": the form `make_backend` takes.
     [[nodiscard]] std::string id() const;

@@ -140,6 +140,10 @@ extern template class Matrix<double>;
 template <class Real>
 [[nodiscard]] Matrix<Real> upload(const std::shared_ptr<Backend<Real>>& backend, const HostMatrix<double>& values);
 
+/// The same for a part of one, in memory of the host.
+template <class Real>
+[[nodiscard]] Matrix<Real> upload(const std::shared_ptr<Backend<Real>>& backend, ConstMatrixView<double> values);
+
 /// Copies a matrix of a backend to the host, waiting for the work that makes it.
 template <class Real>
 [[nodiscard]] HostMatrix<Real> download(const Matrix<Real>& matrix);

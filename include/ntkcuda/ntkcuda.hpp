@@ -14,6 +14,7 @@
 #include <ntkcuda/network.hpp>
 #include <ntkcuda/propagate.hpp>
 #include <ntkcuda/gram.hpp>
+#include <ntkcuda/kernel_blocks.hpp>
 #include <ntkcuda/repeated_kernel.hpp>
 #include <ntkcuda/kernel_sampler.hpp>
 #include <ntkcuda/infinite_width.hpp>

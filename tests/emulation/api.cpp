@@ -186,6 +186,55 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags) {
     return create_stream(stream);
 }
 
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags) {
+    if (fails("cudaEventCreateWithFlags")) return cudaErrorUnknown;
+    return flags == cudaEventDisableTiming ? create_event(event) : cudaErrorNotSupported;
+}
+
+cudaError_t cudaEventDestroy(cudaEvent_t event) {
+    const bool failed = fails("cudaEventDestroy");
+    destroy_event(event);
+    return failed ? cudaErrorUnknown : cudaSuccess;
+}
+
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+    if (fails("cudaEventRecord")) return cudaErrorUnknown;
+    record(existing(event), stream);
+    return cudaSuccess;
+}
+
+/// As for a stream: what fails is work in flight.
+cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+    const bool failed = fails("cudaEventSynchronize");
+    finish(existing(event));
+    return failed ? cudaErrorUnknown : cudaSuccess;
+}
+
+/// What the event is recorded behind now counts, also when it is recorded again before the stream comes to it.
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned flags) {
+    if (fails("cudaStreamWaitEvent")) return cudaErrorUnknown;
+    if (flags != 0) return cudaErrorInvalidValue;
+    enqueue(stream, [awaited = existing(event)]() mutable { finish(awaited); });
+    return cudaSuccess;
+}
+
+/// New memory is unset here too.
+cudaError_t cudaMallocHost(void** p, std::size_t bytes) {
+    if (fails("cudaMallocHost")) return cudaErrorMemoryAllocation;
+    *p = std::malloc(bytes);
+    if (!*p) return cudaErrorMemoryAllocation;
+    std::memset(*p, 0xFF, bytes);
+    count_object(1);
+    return cudaSuccess;
+}
+
+cudaError_t cudaFreeHost(void* p) {
+    const bool failed = fails("cudaFreeHost");
+    std::free(p);
+    count_object(-1);
+    return failed ? cudaErrorUnknown : cudaSuccess;
+}
+
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
     const bool failed = fails("cudaStreamDestroy");
     destroy_stream(stream);

@@ -16,7 +16,7 @@ namespace emulated {
 /// One piece of queued work: a kernel, or (without a shape) a copy, a fill or a library call.
 struct Work {
     std::function<void()> run;
-    bool is_kernel = false;
+    bool is_kernel = false, done = false;
     dim3 grid, block;
     std::size_t shared_bytes = 0;
     std::shared_ptr<Work> previous;  ///< on the same stream; for the race detector
@@ -44,6 +44,12 @@ struct CUstream_st {
     std::shared_ptr<emulated::Recorded> recording;  ///< while it is capturing
 };
 
+/// The work that it was recorded behind; none before.
+struct CUevent_st {
+    CUstream_st* stream = nullptr;
+    std::shared_ptr<emulated::Work> work;
+};
+
 namespace emulated {
 
 /// Held by every call: the device does one thing at a time.
@@ -53,6 +59,13 @@ using Lock = std::lock_guard<std::recursive_mutex>;
 // Streams
 void finish(CUstream_st& stream);
 void finish_all();
+cudaError_t create_event(cudaEvent_t* event);
+void destroy_event(cudaEvent_t event);
+/// Ends the process for an event that does not exist.
+CUevent_st& existing(cudaEvent_t event);
+void record(CUevent_st& event, cudaStream_t stream);
+/// Runs the event's stream up to what the event was recorded behind, and no further.
+void finish(CUevent_st& event);
 cudaError_t create_stream(cudaStream_t* stream);
 void destroy_stream(cudaStream_t stream);
 /// Queues the work, or records it if the stream is capturing.

@@ -14,6 +14,10 @@ std::set<cudaStream_t>& streams() {
     static auto& all = *new std::set<cudaStream_t>;
     return all;
 }
+std::set<cudaEvent_t>& events() {
+    static auto& all = *new std::set<cudaEvent_t>;
+    return all;
+}
 int handles = 0;
 
 void run(Work& work) {
@@ -24,6 +28,7 @@ void run(Work& work) {
         release(&work.finished);
     }
     acquire(&work.finished);
+    work.done = true;
     work.run = nullptr;
     work.previous = nullptr;
 }
@@ -96,6 +101,42 @@ void add(cudaStream_t stream, std::shared_ptr<Work> work) {
     if (settings.eager) finish(queue);
 }
 
+cudaError_t create_event(cudaEvent_t* event) {
+    const Lock lock(device_mutex());
+    *event = new CUevent_st;
+    events().insert(*event);
+    return cudaSuccess;
+}
+
+void destroy_event(cudaEvent_t event) {
+    const Lock lock(device_mutex());
+    existing(event);
+    events().erase(event);
+    delete event;
+}
+
+CUevent_st& existing(cudaEvent_t event) {
+    if (!events().contains(event)) fault("use of an event that does not exist", event);
+    return *event;
+}
+
+void record(CUevent_st& event, cudaStream_t stream) {
+    const Lock lock(device_mutex());
+    enqueue(stream, [] {});
+    event.stream = &existing(stream);
+    event.work = event.stream->last;
+}
+
+void finish(CUevent_st& event) {
+    const Lock lock(device_mutex());
+    const Unlocked open;
+    while (event.work && !event.work->done) {
+        const std::shared_ptr<Work> next = event.stream->queue.front();
+        event.stream->queue.pop_front();
+        run(*next);
+    }
+}
+
 void enqueue(cudaStream_t stream, std::function<void()> work) {
     auto queued = std::make_shared<Work>();
     queued->run = std::move(work);
@@ -129,6 +170,6 @@ void count_object(int change) {
     handles += change;
 }
 
-std::size_t library_handles_and_streams() { return streams().size() + handles; }
+std::size_t library_handles_and_streams() { return streams().size() + events().size() + handles; }
 
 }  // namespace emulated
