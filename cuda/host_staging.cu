@@ -91,7 +91,8 @@ private:
     };
 
     void copy(ConstMatrixView<Real> from, const Strip& strip) {
-        check(cudaMemcpyAsync(strip.memory.template as<void>(), from.data(), from.size() * sizeof(Real), cudaMemcpyDeviceToHost, stream_.get()),
+        check(cudaMemcpyAsync(strip.memory.template as<void>(), from.data(), from.size() * sizeof(Real), cudaMemcpyDeviceToHost,
+                              stream_.get()),
               "cudaMemcpyAsync");
         check(cudaEventRecord(strip.copied.get(), stream_.get()), "cudaEventRecord");
     }

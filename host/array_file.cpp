@@ -103,8 +103,7 @@ void NpyFile<Real>::write(Index row, Index col, ConstMatrixView<Real> entries) {
                                                            entries.rows(), entries.cols(), row, col, rows_, cols_));
     const auto offset = [&](Index i) { return start_ + ((row + i) * cols_ + col) * static_cast<Index>(sizeof(Real)); };
     if (entries.cols() == cols_ && entries.contiguous()) return file_->write_at(offset(0), bytes_of(entries.data(), entries.size()));
-    for (Index i = 0; i < entries.rows(); ++i)
-        file_->write_at(offset(i), bytes_of(entries.data() + i * entries.stride(), entries.cols()));
+    for (Index i = 0; i < entries.rows(); ++i) file_->write_at(offset(i), bytes_of(entries.data() + i * entries.stride(), entries.cols()));
 }
 
 template <class Real>

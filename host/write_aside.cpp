@@ -89,7 +89,8 @@ void FileAside::reserve(std::int64_t bytes) {
     const auto gib = [](auto size) { return static_cast<double>(size) / 0x1p30; };
     struct statvfs disk {};
     // Asked first, so that what cannot succeed does not fill the disk on the way.
-    if (fstatvfs(descriptor_, &disk) == 0 && static_cast<double>(bytes) > static_cast<double>(disk.f_bavail) * static_cast<double>(disk.f_frsize))
+    if (fstatvfs(descriptor_, &disk) == 0 &&
+        static_cast<double>(bytes) > static_cast<double>(disk.f_bavail) * static_cast<double>(disk.f_frsize))
         cannot_write(path_, fmt::format("it needs {} bytes ({:.1f} GiB) and the disk has {:.1f} GiB free", bytes, gib(bytes),
                                         gib(disk.f_bavail) * static_cast<double>(disk.f_frsize)));
     int status = EINTR;

@@ -274,6 +274,55 @@ TEST(WriteNpy, AnyShapeComesBack) {
     }
 }
 
+TEST(NpyFile, PiecesInAnyOrderAreTheFileWrittenAtOnce) {
+    const TemporaryFolder folder;
+    HostMatrix<double> values(7, 5);
+    for (Index e = 0; e < values.size(); ++e) values.data()[e] = std::sqrt(static_cast<double>(e)) - 1;
+    write_npy(folder.path("whole.npy"), values);
+    NpyFile<double> file(folder.path("pieces.npy"), {7, 5});
+    const ConstMatrixView<double> all = std::as_const(values).view();
+    file.write(4, 0, all.row_range(4, 3));
+    file.write(0, 3, all.row_range(0, 4).col_range(3, 2));
+    file.write(0, 0, all.row_range(0, 4).col_range(0, 3));
+    EXPECT_FALSE(std::filesystem::exists(folder.path("pieces.npy")));
+    file.finish();
+    EXPECT_EQ(read_bytes(folder.path("pieces.npy")), read_bytes(folder.path("whole.npy")));
+    EXPECT_EQ(folder.entries(), 2U);
+}
+
+TEST(NpyFile, ReadsMoreAxesAsRows) {
+    const TemporaryFolder folder;
+    NpyFile<float> file(folder.path("a.npy"), {2, 3, 4});
+    HostMatrix<float> row(1, 4, {1, 2, 3, 4});
+    file.write(5, 0, row.view());
+    file.finish();
+    const Array array = read_npy(folder.path("a.npy"));
+    EXPECT_EQ(array.shape, (std::vector<Index>{2, 3, 4}));
+    EXPECT_EQ(array.values[19], 0);
+    EXPECT_EQ(array.values[20], 1);
+}
+
+TEST(NpyFile, LeavesNothingUnlessItIsFinished) {
+    const TemporaryFolder folder;
+    const std::string kept = folder.file("a.npy", "kept");
+    {
+        NpyFile<double> file(kept, {3, 3});
+        file.write(0, 0, HostMatrix<double>(3, 3).view());
+        expect_error(ErrorCode::shape_mismatch, {"3 x 3"}, [&] { file.write(1, 0, HostMatrix<double>(3, 3).view()); });
+    }
+    EXPECT_EQ(read_bytes(kept), "kept");
+    EXPECT_EQ(folder.entries(), 1U);
+    expect_error(ErrorCode::io, {"none/a.npy"}, [&] { NpyFile<double>(folder.path("none/a.npy"), {1, 1}); });
+    expect_error(ErrorCode::invalid_argument, {"axes"}, [&] { NpyFile<double>(kept, {}); });
+}
+
+TEST(NpyFile, AFullDiskIsFoundBeforeAnyWork) {
+    const TemporaryFolder folder;
+    const Index rows = Index{1} << 40;  // 8 EiB is more than any disk has
+    expect_error(ErrorCode::io, {"a.npy", "GiB"}, [&] { NpyFile<double>(folder.path("a.npy"), {rows, 1 << 19}); });
+    EXPECT_EQ(folder.entries(), 0U);
+}
+
 TEST(WriteText, ReplacesWholeFilesAndLeavesNothingElse) {
     const TemporaryFolder folder;
     const std::string path = folder.path("a.txt");

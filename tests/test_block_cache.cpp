@@ -34,6 +34,18 @@ TEST(BlockCache, KeepsNoMoreThanItsLimitAndNothingSmall) {
     std::free(kept);
 }
 
+TEST(BlockCache, ShrinksByItsLargestBlocks) {
+    BlockCache cache(8 * mib);
+    void* small = std::malloc(mib);
+    cache.give(small);
+    cache.give(std::malloc(4 * mib));
+    cache.shrink(8 * mib);
+    cache.shrink(2 * mib);
+    EXPECT_EQ(cache.take(4 * mib), nullptr);
+    EXPECT_EQ(cache.take(mib), small);
+    std::free(small);
+}
+
 TEST(BlockCache, ClearsItself) {
     BlockCache cache(8 * mib);
     EXPECT_FALSE(cache.clear());

@@ -34,8 +34,7 @@ std::uint64_t HostInfiniteWidth<Real>::kernel_workspace(Index rows, Index cols, 
     const Index side = shape.rows, tables = 2 * LimitWorkspace::layers_at_once * LimitWorkspace::most_factors;
     const auto gram = static_cast<Index>(sizeof(Real)) * (2 * shape.rows + 1) * shape.cols;
     const auto pairs = static_cast<Index>(sizeof(double)) * side * ((1 + LimitWorkspace::fields) * side + 2 * inputs + tables);
-    const auto tiles = static_cast<Index>(all_tiles(rows, cols, {side, side}).size());
-    return static_cast<std::uint64_t>(std::min<Index>(this->threads(), tiles) * std::max(gram, pairs));
+    return static_cast<std::uint64_t>(std::max(gram, pairs));
 }
 
 template class HostInfiniteWidth<float>;

@@ -60,13 +60,15 @@ template <class Real>
 void normalize_kernel(const KernelSource<Real>& source, const SampleBlock& block, const Matrix<Real>& x1, const Matrix<Real>& x2,
                       Matrix<Real>& kernel) {
     const Matrix<Real> row_diagonal = source.diagonal(x1), col_diagonal = source.diagonal(x2);
-    for (const auto& [diagonal, samples, first] : {std::tuple{&row_diagonal, block.rows, block.row}, {&col_diagonal, block.cols, block.col}}) {
+    for (const auto& [diagonal, samples, first] :
+         {std::tuple{&row_diagonal, block.rows, block.row}, {&col_diagonal, block.cols, block.col}}) {
         const auto values = download(*diagonal);
         const Index first_row = first * (values.rows() / samples);
         for (Index i = 0; i < values.rows(); ++i)
             if (!(values(i, 0) > 0))
-                throw Error(ErrorCode::invalid_argument, fmt::format("--normalized: the diagonal entry of row {} is {}; it cannot be divided by",
-                                                                     first_row + i + 1, values(i, 0)));
+                throw Error(ErrorCode::invalid_argument,
+                            fmt::format("--normalized: the diagonal entry of row {} is {}; it cannot be divided by", first_row + i + 1,
+                                        values(i, 0)));
     }
     kernel.backend()->normalize(row_diagonal.view(), col_diagonal.view(), kernel.view());
 }
@@ -105,7 +107,7 @@ public:
             [&](const SampleBlock& block) {
                 block_ = block;
                 Matrix<Real> entries = compute_block(source);
-                progress(++done, plan_.blocks.count());
+                if (!plan_.whole()) progress(++done, plan_.blocks.count());
                 return entries;
             },
             [this](Index row, Index col, ConstMatrixView<Real> entries) {

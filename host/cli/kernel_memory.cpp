@@ -92,7 +92,8 @@ KernelPlan plan_kernel(Run& run, const KernelMemory& memory, Index n1, Index n2)
     KernelPlan plan{{n1, diagonal ? 1 : n2 ? n2 : n1, n1, symmetric}};
     const double fixed = memory.fixed(n1 + n2), available = run.memory_available();
     plan.bytes = plan.whole_bytes = fixed + memory.making(n1, n2);
-    plan.blocks.side = std::max({Index{1}, n1, n2});
+    const Index most = std::max({Index{1}, n1, n2});
+    plan.blocks.side = most;
     if (plan.bytes <= available) return plan;
 
     const auto bytes = [&](Index side) {
@@ -102,7 +103,7 @@ KernelPlan plan_kernel(Run& run, const KernelMemory& memory, Index n1, Index n2)
     };
     // The largest multiple of `step` that fits, which the larger ones do not; 0 if none does.
     const auto largest = [&](Index step) {
-        Index fits = 0, fails = plan.blocks.side / step + 1;
+        Index fits = 0, fails = most / step + 1;
         while (fails - fits > 1) {
             const Index middle = fits + (fails - fits) / 2;
             (bytes(middle * step) <= available ? fits : fails) = middle;

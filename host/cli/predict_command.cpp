@@ -117,9 +117,9 @@ double predict_bytes(const Arguments& a, const KernelMemory& memory, const Sampl
     const double kernel = memory.result(n, 0), cross = memory.result(m, n), real = static_cast<double>(real_size);
     const double features = static_cast<double>(samples.train.features()) * real;
     double solving = kernel + cross + static_cast<double>(n + m) * features;
-    solving += 4 * static_cast<double>(n * samples.train.y.cols()) * real;        // targets, and the weights of the samples
-    if (a.time) solving += (memory.on_cpu() ? 2 : 3) * kernel;                    // work space of the eigenvectors
-    if (a.posterior) solving += cross;                                            // its rows, solved
+    solving += 4 * static_cast<double>(n * samples.train.y.cols()) * real;           // targets, and the weights of the samples
+    if (a.time) solving += (memory.on_cpu() ? 2 : 3) * kernel;                       // work space of the eigenvectors
+    if (a.posterior) solving += cross;                                               // its rows, solved
     if (a.posterior || a.initial_function) solving += memory.making(n, 0) - kernel;  // one more pass
     return memory.fixed(n + m) + std::max({memory.making(n, 0) + static_cast<double>(m) * features, kernel + memory.making(m, n), solving});
 }
@@ -136,7 +136,8 @@ Solution<Real> solve(const Arguments& a, Run& run, const Samples& samples, const
     run.require_memory(fmt::format("prediction from {} samples", n), predict_bytes(a, memory, samples, sizeof(Real)));
     std::optional<KernelFamily> family;
     if constexpr (std::is_same_v<Real, double>) family = family_by_differences(a, samples, architecture);
-    if (family && depth_memory(differences(*family, architecture.depth()), samples.train.x, samples.test->x).device > run.memory_available())
+    if (family &&
+        depth_memory(differences(*family, architecture.depth()), samples.train.x, samples.test->x).device > run.memory_available())
         family.reset();
     const Matrix<Real> train = upload(backend, samples.train.x), test = upload(backend, samples.test->x);
     std::optional<KernelSource<Real>> source;

@@ -103,7 +103,7 @@ Json Run::record() const {
     if (ask_device_) memory["peak"] = ask_device_().memory_peak;
     return {{"program", "ntkcuda"}, {"version", NTKCUDA_VERSION}, {"command", command_},      {"parameters", parameters},
             {"data", data},         {"device", device},           {"libraries", libraries()}, {"results", results},
-            {"memory", memory},     {"timings", timings},     {"warnings", warnings_}};
+            {"memory", memory},     {"timings", timings},         {"warnings", warnings_}};
 }
 
 void Run::finish() const {

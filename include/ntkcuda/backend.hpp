@@ -144,7 +144,7 @@ public:
     /// at first. An allocation that passes the limit by itself is not refused.
     virtual void limit_memory(std::uint64_t bytes) = 0;
     /// Bytes of work space, at most, that the operations which make a kernel of rows x cols entries take beside operands and result;
-    /// `inputs` are the columns of the samples.
+    /// `inputs` are the columns of the samples. CPU: of one thread, so that what is planned by it is the same on any number of threads.
     [[nodiscard]] virtual std::uint64_t kernel_workspace(Index rows, Index cols, Index inputs) const = 0;
 
     // --- dense arithmetic ------------------------------------------------------------------------------------------------

@@ -289,6 +289,28 @@ TEST_F(Detectors, ReadingBeforeWaitingGivesTheOldNumber) {
     EXPECT_EQ(early, 1);
 }
 
+TEST_F(Detectors, AnotherStreamSeesTheNumberOnlyBehindAnEvent) {
+    if (emulated::settings.eager) GTEST_SKIP() << "eager streams wait by themselves";
+    const Unique<cudaStream_t, cudaStreamDestroy> other(new_stream());
+    cudaEvent_t made = nullptr;
+    check(cudaEventCreateWithFlags(&made, cudaEventDisableTiming), "cudaEventCreateWithFlags");
+    const Unique<cudaEvent_t, cudaEventDestroy> event(made);
+    const auto first_number_on_other = [&] {
+        double value = 0;
+        check(cudaMemcpyAsync(&value, x(), sizeof value, cudaMemcpyDeviceToHost, other.get()), "cudaMemcpyAsync");
+        check(cudaStreamSynchronize(other.get()), "cudaStreamSynchronize");
+        return value;
+    };
+    context.launch("set", small, set_kernel, x());
+    EXPECT_TRUE(std::isnan(first_number_on_other()));
+    check(cudaEventRecord(event.get(), context.stream()), "cudaEventRecord");
+    context.launch("add_one", small, add_one_kernel, x(), 64);  // behind the event
+    check(cudaStreamWaitEvent(other.get(), event.get(), 0), "cudaStreamWaitEvent");
+    EXPECT_EQ(first_number_on_other(), 7);
+    context.synchronize();
+    EXPECT_EQ(first_number_on_other(), 8);
+}
+
 TEST_F(Detectors, ShapesThatNoDeviceTakes) {
     for (const LaunchShape& shape :
          {LaunchShape{dim3(1), dim3(2048)}, LaunchShape{dim3(1, 70000), dim3(1)}, LaunchShape{dim3(0), dim3(32)}})

@@ -5,12 +5,14 @@
 #include <ntkcuda/closed_form.hpp>
 #include <ntkcuda/gram.hpp>
 #include <ntkcuda/infinite_width.hpp>
+#include <ntkcuda/kernel_blocks.hpp>
 #include <ntkcuda/kernel_sampler.hpp>
 #include <ntkcuda/network.hpp>
 #include <ntkcuda/repeated_kernel.hpp>
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
 #include <optional>
 #include <ostream>
@@ -86,6 +88,22 @@ std::vector<Operation> arithmetic_operations() {
     const auto column = [](auto view) { return decltype(view)(view.data(), view.rows(), 1, view.stride()); };
     return {
         {"allocate", [](const Device& d) { return Result{static_cast<double>(Matrix<double>(d, 3, 4).rows())}; }},
+        {"limit_memory",
+         [](const Device& d) {
+             d->limit_memory(1 << 20);
+             return Result{};
+         }},
+        {"host_staging",
+         [](const Device& d) {
+             Result shown;
+             const auto staging = d->host_staging();
+             for (const std::uint32_t stream : {5, 6})
+                 staging->put(upload(d, numbers(9, 3, stream)), [&](Index, ConstMatrixView<double> part) {
+                     shown.insert(shown.end(), part.data(), part.data() + part.size());
+                 });
+             staging->finish();
+             return shown;
+         }},
         {"info", [](const Device& d) { return Result{static_cast<double>(d->info().memory_total)}; }},
         in_place("copy", [](auto& d, View x, Const y) { d.copy(y, x); }),
         in_place("copy of a part", [](auto& d, View x, Const y) { d.copy(Const(y.data(), 9, 4, 9), View(x.data(), 9, 4, 9)); }),
@@ -247,6 +265,25 @@ std::vector<Operation> runs() {
              all.insert(all.end(), second.begin(), second.end());
              return all;
          }},
+        {"kernel by blocks",
+         [=](const Device& d) {
+             const HostMatrix<double> x = numbers(7, 4, 5);
+             Result shown(7 * 7);
+             for_each_kernel_block<double>(
+                 *d, {7, 7, 3, true},
+                 [&](const SampleBlock& b) {
+                     const Matrix<double> left = upload(d, x.view().row_range(b.row, b.rows)),
+                                          right = upload(d, x.view().row_range(b.col, b.cols));
+                     Matrix<double> products(d, b.rows, b.cols);
+                     d->gemm(Transpose::no, Transpose::yes, 1, left.view(), right.view(), 0, products.view());
+                     return products;
+                 },
+                 [&](Index row, Index col, ConstMatrixView<double> part) {
+                     for (Index i = 0; i < part.rows(); ++i)
+                         std::copy_n(part.data() + i * part.stride(), part.cols(), shown.data() + (row + i) * 7 + col);
+                 });
+             return shown;
+         }},
         {"closed form",
          [=](const Device& d) {
              const KernelSystem<double> system(kernel(d), 0.5);
@@ -303,7 +340,8 @@ std::vector<Operation> solver_operations() {
 
 Device new_device() {
     return std::make_shared<cuda::CudaBackend<double>>(
-        0, cuda::Tiling{.gram = 4, .limit = 8, .limit_layers = 2, .sampler_bytes = 4096, .fused_network_bytes = 1400, .fused_gram = true});
+        0, cuda::Tiling{.gram = 4, .limit = 8, .limit_layers = 2, .sampler_bytes = 4096, .fused_network_bytes = 1400, .fused_gram = true,
+                        .staging_bytes = 50});
 }
 
 /// The result with the k-th call failing; nothing if an Error came out.
