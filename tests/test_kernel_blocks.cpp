@@ -15,7 +15,7 @@ using namespace testing;
 
 class KernelBlocksOn : public ::testing::TestWithParam<std::string> {};
 INSTANTIATE_TEST_SUITE_P(Devices, KernelBlocksOn, ::testing::ValuesIn(device_ids()),
-                         [](const auto& info) { return info.param == "cpu" ? std::string("cpu") : "cuda"; });
+                         [](const auto& device) { return device.param == "cpu" ? std::string("cpu") : "cuda"; });
 
 /// All blocks put together; each entry must be shown once.
 template <class Real>

@@ -71,7 +71,8 @@ TEST_P(Blocked, IsTheKernelAtOnce) {
 INSTANTIATE_TEST_SUITE_P(
     Kernels, Blocked,
     ::testing::Values(BlockedKernel{"empirical_ntk", "--data sphere:n=700,d=16,seed=1 --width 64", 0.006},
-                      BlockedKernel{"jacobian", "--data sphere:n=200,d=16,seed=1 --width 16 --method jacobian", 0.0015},
+                      BlockedKernel{"jacobian", "--data sphere:n=500,d=16,seed=1 --width 16 --method jacobian", 0.0015},
+                      BlockedKernel{"fast", "--data sphere:n=700,d=16,seed=1 --width 64 --precision fast", 0.007},
                       BlockedKernel{"empirical_nngp", "--kernel empirical-nngp --data sphere:n=700,d=16,seed=1 --width 64", 0.006},
                       BlockedKernel{"ntk", "--kernel ntk --data sphere:n=1500,d=16,seed=1", 0.015},
                       BlockedKernel{"nngp_fp32", "--kernel nngp --precision fp32 --data sphere:n=1500,d=16,seed=1", 0.01},
@@ -80,7 +81,7 @@ INSTANTIATE_TEST_SUITE_P(
                       BlockedKernel{"cross_normalized",
                                     "--data sphere:n=700,d=16,seed=1 --test sphere:n=300,d=16,seed=2 --width 64 --normalized", 0.004},
                       BlockedKernel{"per_layer", "--data sphere:n=500,d=16,seed=1 --width 64 --per-layer", 0.007}),
-    [](const auto& info) { return info.param.name; });
+    [](const auto& kernel) { return kernel.param.name; });
 
 /// The largest runs whose plans fit the limit: what they hold is what was planned.
 TEST(Memory, ThePeakIsThePlan) {

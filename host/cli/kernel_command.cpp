@@ -38,9 +38,9 @@ void check(const Arguments& a, const Architecture& architecture) {
     require_widths(name, a.network, architecture);
 }
 
-double seconds_since(std::chrono::steady_clock::time_point start) {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 /// What is said of the kernel as a whole, put together from its parts.
 struct KernelFacts {
@@ -97,8 +97,10 @@ public:
     [[nodiscard]] Index rows() const { return shape_[0]; }
     [[nodiscard]] Index cols() const { return shape_[1]; }
 
-    /// Nothing is under the final names before the end.
+    /// Nothing is under the final names before the end. Phases: "kernel" is the time to the whole kernel in memory; by blocks, that which
+    /// did not go into the files.
     KernelFacts compute(KernelSource<Real>& source) {
+        const Clock::time_point start = Clock::now();
         if (layers_) source.on_layer([this](Index layer, const HostMatrix<double>& term) { write_term(layer, term); });
         Progress progress(run_, "blocks");
         Index done = 0;
@@ -107,7 +109,12 @@ public:
             [&](const SampleBlock& block) {
                 block_ = block;
                 Matrix<Real> entries = compute_block(source);
-                if (!plan_.whole()) progress(++done, plan_.blocks.count());
+                if (plan_.whole()) {
+                    backend_->synchronize();
+                    compute_seconds_ = seconds_since(start);
+                } else {
+                    progress(++done, plan_.blocks.count());
+                }
                 return entries;
             },
             [this](Index row, Index col, ConstMatrixView<Real> entries) {
@@ -118,15 +125,17 @@ public:
             file_.finish();
             if (layers_) layers_->finish();
         });
+        const double all = seconds_since(start);
+        if (!plan_.whole()) compute_seconds_ = all - write_seconds_;
+        run_.add_time("kernel", true, compute_seconds_);
+        run_.add_time("write", false, all - compute_seconds_);
         return facts_;
     }
-    /// Seconds of compute() that went into the files.
-    [[nodiscard]] double write_seconds() const { return write_seconds_; }
 
 private:
     template <class Work>
     void writing(const Work& work) {
-        const auto start = std::chrono::steady_clock::now();
+        const Clock::time_point start = Clock::now();
         work();
         write_seconds_ += seconds_since(start);
     }
@@ -161,7 +170,7 @@ private:
     std::optional<NpyFile<double>> layers_;
     SampleBlock block_;  ///< the current one
     KernelFacts facts_;
-    double write_seconds_ = 0;
+    double compute_seconds_ = 0, write_seconds_ = 0;
 };
 
 template <class Real>
@@ -186,12 +195,9 @@ void compute(const Arguments& a, Run& run) {
                             plan.blocks.side, readable_bytes(plan.whole_bytes), run.memory_available_text()));
 
     KernelJob<Real> job(a, run, samples, architecture, plan, backend);
-    const auto start = std::chrono::steady_clock::now();
-    KernelSource<Real> source(backend, a.kernel, architecture, a.network.seed, weights);
+    auto source = run.timed("kernel", true, [&] { return KernelSource<Real>(backend, a.kernel, architecture, a.network.seed, weights); });
     source.limit_jacobian_block(memory.jacobian_block());
     const KernelFacts facts = job.compute(source);
-    run.add_time("kernel", true, seconds_since(start) - job.write_seconds());
-    run.add_time("write", false, job.write_seconds());
     if (a.run.fast() && a.kernel.block != "diag") run.report_resolution(kernel_resolution(a.kernel, job.rows()));
     run.results.update(
         {{"rows", job.rows()}, {"cols", job.cols()}, {"frobenius", facts.frobenius}, {"max_abs", facts.max_abs}, {"file", a.run.out}});

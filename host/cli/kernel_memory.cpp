@@ -20,6 +20,7 @@ KernelMemory::KernelMemory(const Backend<Real>& backend, const KernelArguments& 
     : name_(parse_kernel(kernel.kernel)),
       block_(parse_block(kernel.block)),
       by_jacobian_(kernel.method == "jacobian"),
+      half_(kernel.gram == GramPrecision::half),
       architecture_(architecture),
       given_weights_(given_weights),
       on_cpu_(backend.info().kind == DeviceKind::cpu),
@@ -80,8 +81,13 @@ double KernelMemory::making(Index n1, Index n2) const {
     bytes += static_cast<double>(workspace_(n1 * r, (n2 ? n2 : n1) * r, architecture_.inputs));
     if (layer_terms_) bytes += result(n1, n2) * (on_cpu_ ? 2 + sizeof(double) / real : 1);  // on the device, on the host, as double
     if (!is_empirical(name_)) return bytes;
-    double units = 0;
-    for (const Index width : architecture_.hidden) units += static_cast<double>(width);
+    double units = 0, widest = 0;
+    for (const Index width : architecture_.hidden)
+        units += static_cast<double>(width), widest = std::max(widest, static_cast<double>(width));
+    if (half_) {  // rounded operands of one layer, kept as float32 on the CPU
+        const double numbers = std::max(widest, inputs) + static_cast<double>(architecture_.outputs) * widest;
+        bytes += samples * numbers * (on_cpu_ ? 4 : 2);
+    }
     bytes += samples * (2 * units + static_cast<double>(architecture_.outputs)) * real;  // z and a of every hidden layer, f
     if (name_ == KernelName::empirical_ntk) bytes += deltas(static_cast<double>(n1), static_cast<double>(n2)) * real;
     return by_jacobian_ ? bytes + jacobian_blocks(n1, n2) : bytes;

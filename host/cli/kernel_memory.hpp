@@ -38,7 +38,7 @@ private:
 
     KernelName name_;
     Block block_;
-    bool by_jacobian_;
+    bool by_jacobian_, half_;
     Architecture architecture_;
     bool given_weights_, on_cpu_, layer_terms_ = false;
     Index targets_, real_, jacobian_block_ = EmpiricalOptions{}.jacobian_block_bytes;
