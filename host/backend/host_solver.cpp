@@ -4,7 +4,6 @@
 #include "tiles.hpp"
 
 #include <lapacke.h>
-#include <omp.h>
 
 #include <algorithm>
 #include <string>
@@ -17,24 +16,10 @@ namespace {
 /// Below this side a call runs in the caller's thread alone: sharing it costs more than doing it, above all on a busy machine.
 constexpr Index threaded_from = 256;
 
-/// Factorisations use the threads of BLAS itself; while one of side n runs there are `threads` of them. The setting is one for the process.
-class ThreadedBlas {
+/// Factorisations use the threads of BLAS itself; while one of side n runs there are `threads` of them.
+class ThreadedBlas : BlasThreads {
 public:
-    ThreadedBlas(Index n, int threads) : ThreadedBlas(n < threaded_from ? 1 : threads) {}
-    ~ThreadedBlas() {
-        openblas_set_num_threads(saved_blas_);
-        omp_set_num_threads(saved_openmp_);
-    }
-    ThreadedBlas(const ThreadedBlas&) = delete;
-    ThreadedBlas& operator=(const ThreadedBlas&) = delete;
-
-private:
-    explicit ThreadedBlas(int threads) : saved_blas_(openblas_get_num_threads()), saved_openmp_(omp_get_max_threads()) {
-        openblas_set_num_threads(threads);
-        omp_set_num_threads(threads);
-    }
-
-    int saved_blas_, saved_openmp_;
+    ThreadedBlas(Index n, int threads) : BlasThreads(n < threaded_from ? 1 : threads) {}
 };
 
 int potrf(lapack_int n, double* a, lapack_int lda) { return LAPACKE_dpotrf_work(LAPACK_COL_MAJOR, 'U', n, a, lda); }

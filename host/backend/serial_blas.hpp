@@ -1,6 +1,7 @@
 #pragma once
 
-// One-thread BLAS calls: the tiled loops of the CPU backend own the threads, so that a result does not depend on their number.
+// The number of threads of BLAS calls, one where the tiled loops of the CPU backend own the threads, so that a result does not depend on
+// their number.
 
 #include <ntkcuda/matrix.hpp>
 
@@ -10,17 +11,23 @@
 
 namespace ntk {
 
-/// While any of these is alive OpenBLAS runs each call in the thread that makes it. Right for the pthread build (its thread count is
-/// global) and for the OpenMP build (setting it also sets the caller's OpenMP default, which is restored as well).
-class SerialBlas {
+/// While one of these is alive OpenBLAS runs a call with so many threads. The setting is one for the process in the pthread build, so who
+/// wants another number waits for those who are at work; in the OpenMP build it also sets the caller's OpenMP default, which is restored.
+class BlasThreads {
 public:
-    SerialBlas();
-    ~SerialBlas();
-    SerialBlas(const SerialBlas&) = delete;
-    SerialBlas& operator=(const SerialBlas&) = delete;
+    explicit BlasThreads(int threads);
+    ~BlasThreads();
+    BlasThreads(const BlasThreads&) = delete;
+    BlasThreads& operator=(const BlasThreads&) = delete;
 
 private:
     int openmp_threads_;
+};
+
+/// OpenBLAS runs each call in the thread that makes it.
+class SerialBlas : BlasThreads {
+public:
+    SerialBlas() : BlasThreads(1) {}
 };
 
 /// A size as BLAS takes it. Throws Error(invalid_argument) past 2^31 - 1.
