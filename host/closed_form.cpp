@@ -215,34 +215,35 @@ KernelSystem<Real>::KernelSystem(Matrix<Real> kernel, double ridge, double resol
 }
 
 template <class Real>
-Matrix<Real> KernelSystem<Real>::solve(const Matrix<Real>& y) const {
+Matrix<Real> KernelSystem<Real>::solve(InputView<Real> y) const {
     require_shape("y", y.rows(), y.cols(), factor_.rows(), y.cols());
-    Matrix<Real> x = copy_of<Real>(y.view(), factor_.backend());
+    Matrix<Real> x = copy_of<Real>(y, factor_.backend());
     factor_.backend()->cholesky_solve(factor_.view(), x.view());
     return x;
 }
 
 template <class Real>
-Matrix<Real> KernelSystem<Real>::predict(const Matrix<Real>& cross, const Matrix<Real>& y) const {
+Matrix<Real> KernelSystem<Real>::predict(InputView<Real> cross, InputView<Real> y) const {
     require_shape("the cross kernel", cross.rows(), cross.cols(), cross.rows(), factor_.rows());
     const Matrix<Real> weights = solve(y);
     Matrix<Real> result(factor_.backend(), cross.rows(), y.cols());
-    factor_.backend()->gemm(Transpose::no, Transpose::no, 1, cross.view(), weights.view(), 0, result.view());
+    factor_.backend()->gemm(Transpose::no, Transpose::no, 1, cross, weights.view(), 0, result.view());
     return result;
 }
 
 template <class Real>
-Matrix<Real> KernelSystem<Real>::posterior_variance(const Matrix<Real>& cross, const Matrix<Real>& test_diagonal) const {
+Matrix<Real> KernelSystem<Real>::posterior_variance(InputView<Real> cross, InputView<Real> test_diagonal) const {
     require_shape("the cross kernel", cross.rows(), cross.cols(), cross.rows(), factor_.rows());
     require_shape("the tests' diagonal", test_diagonal.rows(), test_diagonal.cols(), cross.rows(), 1);
     const auto& backend = factor_.backend();
-    Matrix<Real> solved = copy_of<Real>(cross.view(), backend), explained(backend, cross.rows(), 1);
+    Matrix<Real> solved = copy_of<Real>(cross, backend), explained(backend, cross.rows(), 1);
     backend->triangular_solve_rows(factor_.view(), solved.view());
     backend->row_dots(solved.view(), solved.view(), explained.view());
-    Matrix<Real> variance = copy_of<Real>(test_diagonal.view(), backend);
+    Matrix<Real> variance = copy_of<Real>(test_diagonal, backend);
+    const HostMatrix<Real> prior = download(variance);
     backend->axpy(-1, explained.view(), variance.view());
 
-    const HostMatrix<Real> value = download(variance), prior = download(test_diagonal);
+    const HostMatrix<Real> value = download(variance);
     const double rounding = static_cast<double>(factor_.rows()) * epsilon<Real> * report_.condition;
     for (Index i = 0; i < value.rows(); ++i)
         if (!(value(i, 0) >= -rounding * prior(i, 0)))
@@ -277,7 +278,7 @@ GradientFlow<Real>::GradientFlow(Matrix<Real> kernel, double resolution) : vecto
 }
 
 template <class Real>
-Matrix<Real> GradientFlow<Real>::predict(const Matrix<Real>& cross, const Matrix<Real>& y, double time) const {
+Matrix<Real> GradientFlow<Real>::predict(InputView<Real> cross, InputView<Real> y, double time) const {
     const Index n = vectors_.rows();
     require_shape("the cross kernel", cross.rows(), cross.cols(), cross.rows(), n);
     require_shape("y", y.rows(), y.cols(), n, y.cols());
@@ -292,7 +293,7 @@ Matrix<Real> GradientFlow<Real>::predict(const Matrix<Real>& cross, const Matrix
 
     const auto& backend = vectors_.backend();
     Matrix<Real> modes(backend, n, y.cols()), weights(backend, n, y.cols()), result(backend, cross.rows(), y.cols());
-    backend->gemm(Transpose::no, Transpose::no, 1, vectors_.view(), y.view(), 0, modes.view());
+    backend->gemm(Transpose::no, Transpose::no, 1, vectors_.view(), y, 0, modes.view());
     HostMatrix<Real> mode = download(modes);
     for (Index i = 0; i < n; ++i) {
         const double lambda = values_[static_cast<std::size_t>(i)];
@@ -301,7 +302,7 @@ Matrix<Real> GradientFlow<Real>::predict(const Matrix<Real>& cross, const Matrix
     }
     backend->upload(mode.view(), modes.view());
     backend->gemm(Transpose::yes, Transpose::no, 1, vectors_.view(), modes.view(), 0, weights.view());
-    backend->gemm(Transpose::no, Transpose::no, 1, cross.view(), weights.view(), 0, result.view());
+    backend->gemm(Transpose::no, Transpose::no, 1, cross, weights.view(), 0, result.view());
     backend->synchronize();  // `mode` must outlive its copy
     return result;
 }

@@ -5,6 +5,7 @@
 
 #include <ntkcuda/gram.hpp>
 #include <ntkcuda/metrics.hpp>
+#include <ntkcuda/version.hpp>
 
 #include <fmt/format.h>
 
@@ -116,7 +117,7 @@ public:
                         fmt::format("compare: the limit of depth {} predicts zero everywhere, so no distance is relative to it", depth));
     }
 
-    [[nodiscard]] NetworkRecord measure(Index depth, Index width, Index network) const {
+    [[nodiscard]] NetworkRecord measure(Index depth, Index width, Index network, const std::stop_token& stop) const {
         NetworkRecord record;
         NetworkErrors& errors = record.errors;
         errors.depth = depth;
@@ -125,9 +126,9 @@ public:
         const Network<Real> drawn = draw_network(backend_, architecture_of_cell(options_, x_.cols(), depth, width), options_.seed,
                                                  static_cast<std::uint32_t>(network));
         // The cross kernel first: its passes are the larger ones, and the n x n kernel is not there yet.
-        const Matrix<Real> cross = empirical_ntk(drawn, x_test_.view(), x_.view());
+        const Matrix<Real> cross = empirical_ntk(drawn, x_test_.view(), x_.view(), {}, stop);
         test_limit_->measure(cross, errors.test_relative, errors.test_largest, record.test_sample);
-        Matrix<Real> kernel = empirical_ntk(drawn, x_.view());
+        Matrix<Real> kernel = empirical_ntk(drawn, x_.view(), {}, stop);
         train_limit_->measure(kernel, errors.train_relative, errors.train_largest, record.train_sample);
         measure_diagonal(kernel, record);
         if (y_.empty()) return record;
@@ -262,7 +263,7 @@ DepthSlopes slopes_of(Index depth, const std::vector<CompareCell>& cells) {
 
 template <class Real>
 CompareResult compare(const std::shared_ptr<Backend<Real>>& backend, const Dataset& train, const Dataset& test,
-                      const CompareOptions& options, const std::function<void(Index done, Index total)>& progress, CompareStore* store) {
+                      const CompareOptions& options, const Progress<Index, Index>& progress, CompareStore* store) {
     require_domains(train, test, options);
     Sweep<Real> sweep(backend, train, test, options);
     CompareResult result;
@@ -275,13 +276,14 @@ CompareResult compare(const std::shared_ptr<Backend<Real>>& backend, const Datas
             for (Index network = 0; network < options.seeds; ++network) {
                 std::optional<NetworkRecord> record = store ? store->load(depth, width, network) : std::nullopt;
                 if (!record) {
+                    progress.check();
                     sweep.prepare_limit(depth, width);
-                    record = sweep.measure(depth, width, network);
+                    record = sweep.measure(depth, width, network, progress.stop());
                     if (store) store->save(*record);
                 }
                 result.networks.push_back(record->errors);
                 records.push_back(std::move(*record));
-                if (progress) progress(++done, total);
+                progress(++done, total);
             }
             result.cells.push_back(cell_of(records, architecture_of_cell(options, train.features(), depth, width)));
         }
@@ -340,9 +342,9 @@ std::uint64_t compare_peak_bytes(const CompareOptions& options, Index train_samp
 }
 
 template CompareResult compare(const std::shared_ptr<Backend<float>>&, const Dataset&, const Dataset&, const CompareOptions&,
-                               const std::function<void(Index, Index)>&, CompareStore*);
+                               const Progress<Index, Index>&, CompareStore*);
 template CompareResult compare(const std::shared_ptr<Backend<double>>&, const Dataset&, const Dataset&, const CompareOptions&,
-                               const std::function<void(Index, Index)>&, CompareStore*);
+                               const Progress<Index, Index>&, CompareStore*);
 template std::string compare_parameters(const std::shared_ptr<Backend<float>>&, const Dataset&, const Dataset&, const CompareOptions&);
 template std::string compare_parameters(const std::shared_ptr<Backend<double>>&, const Dataset&, const Dataset&, const CompareOptions&);
 

@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <cctype>
 #include <cstdlib>
+#include <dlfcn.h>
 #include <filesystem>
 #include <new>
 
@@ -131,6 +132,16 @@ HostMatrix<double> first_rows(HostMatrix<double>&& x, const DataOptions& options
     return {wanted, x.cols(), {x.data(), x.data() + wanted * x.cols()}};
 }
 
+/// Where the shared library may have been installed, if this is in one: above its lib, or its lib/x86_64-linux-gnu.
+std::vector<std::filesystem::path> prefixes_of_library() {
+    Dl_info info;
+    if (dladdr(reinterpret_cast<const void*>(&bundled_data), &info) == 0 || !info.dli_fname) return {};
+    const std::filesystem::path library = info.dli_fname;
+    if (!library.is_absolute() || library.filename().string().rfind("lib", 0) != 0) return {};
+    const auto above = library.parent_path().parent_path();
+    return {above, above.parent_path()};
+}
+
 }  // namespace
 
 Dataset load_data(const DataOptions& options) try {
@@ -153,6 +164,7 @@ std::string bundled_data(const std::string& file) {
         std::error_code error;
         const auto program = std::filesystem::read_symlink("/proc/self/exe", error);
         if (!error) places.push_back(program.parent_path().parent_path() / "share" / "ntkcuda");
+        for (const auto& prefix : prefixes_of_library()) places.push_back(prefix / "share" / "ntkcuda");
         places.emplace_back(NTKCUDA_INSTALLED_DATA_DIR);
         places.emplace_back(NTKCUDA_SOURCE_DATA_DIR);
     }

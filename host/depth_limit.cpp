@@ -88,7 +88,7 @@ double log10_scaled(double x, std::int64_t exponent) { return std::log10(x) + st
 class Study {
 public:
     Study(const std::shared_ptr<Backend<double>>& backend, const Dataset& train, const Dataset* test, const DepthOptions& options,
-          const std::function<void(const DepthProgress&)>& progress, DepthStore* store)
+          const Progress<const DepthProgress&>& progress, DepthStore* store)
         : backend_(backend), train_(train), test_(test), options_(options), progress_(progress), store_(store) {
         const HostMatrix<double> none;
         const HostMatrix<double>& tests = test != nullptr ? test->x : none;
@@ -106,7 +106,11 @@ public:
             if (record) {
                 ++result_.found;
             } else {
-                source_->advance(depth, [&](Index layer) { report(layer); });
+                progress_.check();
+                source_->advance(depth, [&](Index layer) {
+                    report(layer);
+                    progress_.check();
+                });
                 record = measure_depth(depth);
                 if (store_ != nullptr) store_->save(*record);
             }
@@ -127,9 +131,8 @@ private:
 
     void report(Index layer) const {
         const Index deepest = options_.depths.back();
-        if (progress_)
-            progress_(
-                {std::min(layer, deepest), deepest, static_cast<Index>(result_.points.size()), static_cast<Index>(options_.depths.size())});
+        progress_(
+            {std::min(layer, deepest), deepest, static_cast<Index>(result_.points.size()), static_cast<Index>(options_.depths.size())});
     }
 
     /// Chooses the entries to follow, at depth 1: the same ones whatever depths are asked for.
@@ -301,7 +304,7 @@ private:
     const Dataset& train_;
     const Dataset* test_;
     const DepthOptions& options_;
-    const std::function<void(const DepthProgress&)>& progress_;
+    const Progress<const DepthProgress&>& progress_;
     DepthStore* store_;
     DepthResult result_;
     std::unique_ptr<DepthSource> source_;
@@ -343,7 +346,7 @@ DepthEstimate depth_estimate(const std::shared_ptr<Backend<double>>& backend, co
 }
 
 DepthResult depth_limit(const std::shared_ptr<Backend<double>>& backend, const Dataset& train, const Dataset* test,
-                        const DepthOptions& options, const std::function<void(const DepthProgress&)>& progress, DepthStore* store) {
+                        const DepthOptions& options, const Progress<const DepthProgress&>& progress, DepthStore* store) {
     return Study(backend, train, test, options, progress, store).run();
 }
 

@@ -1,5 +1,6 @@
 #include <ntkcuda/array_file.hpp>
 #include <ntkcuda/depth_limit.hpp>
+#include <ntkcuda/version.hpp>
 
 #include "state_folder.hpp"
 

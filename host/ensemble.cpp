@@ -201,7 +201,7 @@ double ensemble_bytes(const EnsembleOptions& options, Index samples, std::size_t
 
 template <class Real>
 Ensemble ensemble(const std::shared_ptr<Backend<Real>>& backend, const HostMatrix<double>& x, const EnsembleOptions& options,
-                  const std::function<void(Index done, Index total)>& progress, EnsembleStore* store) {
+                  const Progress<Index, Index>& progress, EnsembleStore* store) {
     using Clock = std::chrono::steady_clock;
     if (options.networks < 2 || options.networks > Index{std::numeric_limits<std::uint32_t>::max()})
         refuse(fmt::format("an ensemble has 2 to 4294967295 networks, not {}", options.networks));
@@ -212,10 +212,7 @@ Ensemble ensemble(const std::shared_ptr<Backend<Real>>& backend, const HostMatri
             check_fits(*stored, state, gatherer.chunk(), options.networks);
             state = std::move(*stored);
         }
-    const auto report = [&](Index done) {
-        if (progress) progress(done, options.networks);
-    };
-    report(state.moments.count());
+    progress(state.moments.count(), options.networks);
     Index saved = state.moments.count();
     auto next_save = Clock::now();
     const auto save = [&] {
@@ -227,20 +224,23 @@ Ensemble ensemble(const std::shared_ptr<Backend<Real>>& backend, const HostMatri
         next_save = Clock::now() + std::chrono::duration_cast<Clock::duration>(std::max(between_saves, taken / saving_share));
     };
     while (state.moments.count() + gatherer.chunk() <= options.networks) {
+        if (progress.stop().stop_requested()) save();
+        progress.check();
         gatherer.add(state.moments.count(), gatherer.chunk(), state);
         if (Clock::now() >= next_save) save();
-        report(state.moments.count());
+        progress(state.moments.count(), options.networks);
     }
     save();
+    progress.check();
     // What does not fill a chunk is not kept: a longer run draws it again within a whole one.
     if (const Index rest = options.networks - state.moments.count(); rest > 0) gatherer.add(state.moments.count(), rest, state);
-    report(options.networks);
+    progress(options.networks, options.networks);
     return {options.sampler, x.rows(), std::move(state)};
 }
 
 #define NTKCUDA_INSTANTIATE(Real)                                                                                        \
     template Ensemble ensemble(const std::shared_ptr<Backend<Real>>&, const HostMatrix<double>&, const EnsembleOptions&, \
-                               const std::function<void(Index, Index)>&, EnsembleStore*)
+                               const Progress<Index, Index>&, EnsembleStore*)
 NTKCUDA_INSTANTIATE(float);
 NTKCUDA_INSTANTIATE(double);
 #undef NTKCUDA_INSTANTIATE

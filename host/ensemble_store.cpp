@@ -1,6 +1,7 @@
 #include <ntkcuda/array_file.hpp>
 #include <ntkcuda/backend.hpp>
 #include <ntkcuda/ensemble.hpp>
+#include <ntkcuda/version.hpp>
 
 #include "state_folder.hpp"
 

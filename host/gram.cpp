@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string>
 
 namespace ntk {
 namespace {
@@ -41,25 +42,31 @@ private:
 template <class Real>
 class KernelSum {
 public:
-    KernelSum(const Network<Real>& network, Side<Real>& left, Side<Real>& right, const EmpiricalOptions& options)
-        : network_(network), architecture_(network.architecture), left_(left), right_(right), options_(options) {
+    KernelSum(const Network<Real>& network, Side<Real>& left, Side<Real>& right, const EmpiricalOptions& options,
+              const Progress<Index, Index>& progress)
+        : network_(network), architecture_(network.architecture), left_(left), right_(right), options_(options), progress_(progress) {
         if (options.gram == GramPrecision::half && options.method == Method::jacobian)
             throw Error(ErrorCode::invalid_argument,
                         "products of FP16 operands (--precision fast) are for the layerwise method, not for the Jacobian");
     }
 
     Matrix<Real> compute() {
-        Matrix<Real> theta = unset();
+        Matrix<Real> theta(network_.backend(), rows(), cols());
         compute(theta.view());
         return theta;
     }
 
     void compute(MatrixView<Real> theta) {
+        if (theta.rows() != rows() || theta.cols() != cols())
+            throw Error(ErrorCode::shape_mismatch, "a kernel of " + std::to_string(rows()) + " x " + std::to_string(cols()) +
+                                                       " does not go into " + std::to_string(theta.rows()) + " x " +
+                                                       std::to_string(theta.cols()));
         backend().fill(theta, 0);
         if (!options_.per_layer) begin(theta);
         for (Index l = architecture_.depth(); l >= 1; --l) {
+            progress_.check();
             if (options_.per_layer) {
-                Matrix<Real> term = unset();
+                Matrix<Real> term(network_.backend(), rows(), cols());
                 backend().fill(term.view(), 0);
                 begin(term.view());
                 add_layer(l, term.view());
@@ -70,6 +77,7 @@ public:
             } else {
                 add_layer(l, theta);
             }
+            progress_(architecture_.depth() - l + 1, architecture_.depth());
             if (l == 1) break;
             left_.step();
             if (&left_ != &right_) right_.step();
@@ -84,11 +92,10 @@ private:
     [[nodiscard]] bool symmetric() const { return &left_ == &right_ && options_.block != Block::diag; }
     [[nodiscard]] Triangle triangle() const { return symmetric() ? Triangle::lower : Triangle::full; }
 
-    /// A matrix in the shape of the result.
-    [[nodiscard]] Matrix<Real> unset() const {
-        const Index o = architecture_.outputs, r = options_.block == Block::full ? o : 1;
-        return {network_.backend(), left_.samples() * r, options_.block == Block::diag ? o : right_.samples() * r};
-    }
+    /// Rows of theta for each sample.
+    [[nodiscard]] Index block() const { return options_.block == Block::full ? architecture_.outputs : 1; }
+    [[nodiscard]] Index rows() const { return left_.samples() * block(); }
+    [[nodiscard]] Index cols() const { return options_.block == Block::diag ? architecture_.outputs : right_.samples() * block(); }
 
     /// The layers from here to finish() are terms of theta.
     void begin(MatrixView<Real> theta) {
@@ -170,8 +177,13 @@ private:
     const Architecture& architecture_;
     Side<Real>&left_, &right_;
     const EmpiricalOptions& options_;
+    const Progress<Index, Index>& progress_;
     std::unique_ptr<LayerGramSum<Real>> half_;
 };
+
+void refuse_diagonal(const EmpiricalOptions& options) {
+    if (options.block == Block::diag) throw Error(ErrorCode::invalid_argument, "a cross kernel has no diagonal: use block full or trace");
+}
 
 /// The activations a^{L-1} of a batch, which alone the NNGP needs.
 template <class Real>
@@ -194,28 +206,39 @@ Matrix<Real> nngp(const Network<Real>& network, const Forward<Real>& left, const
 double half_gram_resolution(Index n) { return 0x1p-21 * std::sqrt(static_cast<double>(n)); }
 
 template <class Real>
-Matrix<Real> empirical_ntk(const Network<Real>& network, InputView<Real> x, const EmpiricalOptions& options) {
+Matrix<Real> empirical_ntk(const Network<Real>& network, InputView<Real> x, const EmpiricalOptions& options,
+                           const Progress<Index, Index>& progress) {
     Side<Real> side(network, x);
-    return KernelSum<Real>(network, side, side, options).compute();
+    return KernelSum<Real>(network, side, side, options, progress).compute();
 }
 
 template <class Real>
-void empirical_ntk_into(const Network<Real>& network, InputView<Real> x, const EmpiricalOptions& options, MatrixView<Real> theta) {
+void empirical_ntk_into(MatrixView<Real> out, const Network<Real>& network, InputView<Real> x, const EmpiricalOptions& options,
+                        const Progress<Index, Index>& progress) {
     Side<Real> side(network, x);
-    KernelSum<Real>(network, side, side, options).compute(theta);
+    KernelSum<Real>(network, side, side, options, progress).compute(out);
 }
 
 template <class Real>
 FiniteKernels<Real> finite_kernels(const Network<Real>& network, InputView<Real> x, const EmpiricalOptions& options) {
     Side<Real> side(network, x);
-    return {KernelSum<Real>(network, side, side, options).compute(), nngp(network, side.pass(), side.pass())};
+    return {KernelSum<Real>(network, side, side, options, {}).compute(), nngp(network, side.pass(), side.pass())};
 }
 
 template <class Real>
-Matrix<Real> empirical_ntk(const Network<Real>& network, InputView<Real> x1, InputView<Real> x2, const EmpiricalOptions& options) {
-    if (options.block == Block::diag) throw Error(ErrorCode::invalid_argument, "a cross kernel has no diagonal: use block full or trace");
+Matrix<Real> empirical_ntk(const Network<Real>& network, InputView<Real> x1, InputView<Real> x2, const EmpiricalOptions& options,
+                           const Progress<Index, Index>& progress) {
+    refuse_diagonal(options);
     Side<Real> left(network, x1), right(network, x2);
-    return KernelSum<Real>(network, left, right, options).compute();
+    return KernelSum<Real>(network, left, right, options, progress).compute();
+}
+
+template <class Real>
+void empirical_ntk_into(MatrixView<Real> out, const Network<Real>& network, InputView<Real> x1, InputView<Real> x2,
+                        const EmpiricalOptions& options, const Progress<Index, Index>& progress) {
+    refuse_diagonal(options);
+    Side<Real> left(network, x1), right(network, x2);
+    KernelSum<Real>(network, left, right, options, progress).compute(out);
 }
 
 template <class Real>
@@ -253,13 +276,18 @@ Matrix<Real> jacobian(const Network<Real>& network, InputView<Real> x) {
     return result;
 }
 
-#define NTKCUDA_INSTANTIATE(Real)                                                                                                     \
-    template void empirical_ntk_into(const Network<Real>&, ConstMatrixView<Real>, const EmpiricalOptions&, MatrixView<Real>);         \
-    template FiniteKernels<Real> finite_kernels(const Network<Real>&, ConstMatrixView<Real>, const EmpiricalOptions&);                \
-    template Matrix<Real> empirical_ntk(const Network<Real>&, ConstMatrixView<Real>, const EmpiricalOptions&);                        \
-    template Matrix<Real> empirical_ntk(const Network<Real>&, ConstMatrixView<Real>, ConstMatrixView<Real>, const EmpiricalOptions&); \
-    template Matrix<Real> empirical_nngp(const Network<Real>&, ConstMatrixView<Real>);                                                \
-    template Matrix<Real> empirical_nngp(const Network<Real>&, ConstMatrixView<Real>, ConstMatrixView<Real>);                         \
+#define NTKCUDA_INSTANTIATE(Real)                                                                                                    \
+    template FiniteKernels<Real> finite_kernels(const Network<Real>&, ConstMatrixView<Real>, const EmpiricalOptions&);               \
+    template Matrix<Real> empirical_ntk(const Network<Real>&, ConstMatrixView<Real>, const EmpiricalOptions&,                        \
+                                        const Progress<Index, Index>&);                                                              \
+    template Matrix<Real> empirical_ntk(const Network<Real>&, ConstMatrixView<Real>, ConstMatrixView<Real>, const EmpiricalOptions&, \
+                                        const Progress<Index, Index>&);                                                              \
+    template void empirical_ntk_into(MatrixView<Real>, const Network<Real>&, ConstMatrixView<Real>, const EmpiricalOptions&,         \
+                                     const Progress<Index, Index>&);                                                                 \
+    template void empirical_ntk_into(MatrixView<Real>, const Network<Real>&, ConstMatrixView<Real>, ConstMatrixView<Real>,           \
+                                     const EmpiricalOptions&, const Progress<Index, Index>&);                                        \
+    template Matrix<Real> empirical_nngp(const Network<Real>&, ConstMatrixView<Real>);                                               \
+    template Matrix<Real> empirical_nngp(const Network<Real>&, ConstMatrixView<Real>, ConstMatrixView<Real>);                        \
     template Matrix<Real> jacobian(const Network<Real>&, ConstMatrixView<Real>)
 NTKCUDA_INSTANTIATE(float);
 NTKCUDA_INSTANTIATE(double);

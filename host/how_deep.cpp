@@ -123,7 +123,7 @@ std::vector<long double> spread_angles(const HostMatrix<double>& x, Index count)
 }
 
 std::vector<HowDeep> how_deep(std::span<const KernelFamily> families, double mean_square, std::span<const long double> half_angle_tangents,
-                              Index deepest, const std::function<void(Index)>& progress) {
+                              Index deepest, const Progress<Index, Index>& progress) {
     if (half_angle_tangents.empty() || deepest < 1)
         throw Error(ErrorCode::invalid_argument, "how_deep needs at least one angle and one layer");
     for (const long double t : half_angle_tangents)
@@ -139,10 +139,12 @@ std::vector<HowDeep> how_deep(std::span<const KernelFamily> families, double mea
     Index done = 0;
 #pragma omp parallel for schedule(dynamic)
     for (std::size_t i = 0; i < families.size(); ++i) {
+        if (progress.stop().stop_requested()) continue;
         follow(families[i], mean_square, half_angle_tangents, deepest, result[i]);
 #pragma omp critical
-        if (progress) progress(++done);
+        progress(++done, static_cast<Index>(families.size()));
     }
+    if (done < static_cast<Index>(families.size())) progress.check();
     return result;
 }
 

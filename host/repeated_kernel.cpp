@@ -1,7 +1,5 @@
 #include <ntkcuda/repeated_kernel.hpp>
 
-#include "finite_kernels.hpp"
-
 namespace ntk {
 namespace {
 
@@ -16,7 +14,7 @@ template <class Real>
 RepeatedKernel<Real>::RepeatedKernel(const Network<Real>& network, InputView<Real> x, const EmpiricalOptions& options)
     : theta_(empirical_ntk(network, x, recordable(options))),
       recording_(
-          network.backend()->record([&network, x, options, theta = theta_.view()] { empirical_ntk_into(network, x, options, theta); })) {}
+          network.backend()->record([&network, x, options, theta = theta_.view()] { empirical_ntk_into(theta, network, x, options); })) {}
 
 template <class Real>
 const Matrix<Real>& RepeatedKernel<Real>::run() {

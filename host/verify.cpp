@@ -11,10 +11,10 @@ Index VerifyReport::failed() const {
     return std::count_if(checks.begin(), checks.end(), [](const VerifyCheck& check) { return !check.passed; });
 }
 
-Verifier::Verifier(const VerifyOptions& options, const VerifyExpected& expected, const std::function<void(const VerifyCheck&)>& report)
+Verifier::Verifier(const VerifyOptions& options, const VerifyExpected& expected, const Progress<const VerifyCheck&>& progress)
     : options_(options),
       expected_(expected),
-      report_(report),
+      progress_(progress),
       double_(make_backend<double>(options.device, options.threads)),
       float_(make_backend<float>(options.device, options.threads)) {
     const DeviceInfo device = double_->info();
@@ -32,6 +32,7 @@ const std::shared_ptr<Backend<float>>& Verifier::backend<float>() const {
 }
 
 void Verifier::check(std::string what, VerifyCheck::Measure measure, double bound, const std::function<double(std::string& note)>& work) {
+    progress_.check();
     VerifyCheck made{{}, std::move(what), measure, 0, bound, {}, false, 0};
     const Seconds clock;
     try {
@@ -49,15 +50,15 @@ void Verifier::add(VerifyCheck check) {
     check.group = group_;
     check.passed = check.measured <= check.bound;
     checks_.push_back(std::move(check));
-    if (report_) report_(checks_.back());
+    progress_(checks_.back());
 }
 
-VerifyReport verify(const VerifyOptions& options, const VerifyExpected& expected, const std::function<void(const VerifyCheck&)>& report) {
+VerifyReport verify(const VerifyOptions& options, const VerifyExpected& expected, const Progress<const VerifyCheck&>& progress) {
     constexpr Index fewest = 4000;
     if (options.networks < fewest)
         throw Error(ErrorCode::invalid_argument,
                     fmt::format("verify: {} networks are too few to conclude anything; take {} or more", options.networks, fewest));
-    Verifier verifier(options, expected, report);
+    Verifier verifier(options, expected, progress);
     verify_random(verifier);
     verify_limits(verifier);
     verify_depth(verifier);

@@ -13,7 +13,7 @@ namespace ntk {
 /// The devices under comparison, and the checks made so far.
 class Verifier {
 public:
-    Verifier(const VerifyOptions& options, const VerifyExpected& expected, const std::function<void(const VerifyCheck&)>& report);
+    Verifier(const VerifyOptions& options, const VerifyExpected& expected, const Progress<const VerifyCheck&>& progress);
 
     [[nodiscard]] const VerifyOptions& options() const { return options_; }
     [[nodiscard]] const VerifyExpected& expected() const { return expected_; }
@@ -38,7 +38,7 @@ public:
 private:
     const VerifyOptions& options_;
     const VerifyExpected& expected_;
-    const std::function<void(const VerifyCheck&)>& report_;
+    const Progress<const VerifyCheck&>& progress_;
     std::shared_ptr<Backend<double>> double_;
     std::shared_ptr<Backend<float>> float_;
     bool on_cpu_ = true;

@@ -260,8 +260,7 @@ void add_depth_grid(Run& run, Report& report, const DepthGrid& grid, Index deepe
     const auto tangents = spread_angles(first, angles);
     const std::vector<HowDeep> cells = run.timed("grid", true, [&] {
         Progress progress(run, "cells");
-        const auto total = static_cast<Index>(grid.families.size());
-        return how_deep(grid.families, mean_square, tangents, deepest, [&](Index done) { progress(done, total); });
+        return how_deep(grid.families, mean_square, tangents, deepest, [&](Index done, Index total) { progress(done, total); });
     });
     write_text(report.path("how_deep.csv"), how_deep_csv(grid, cells));
     add_tables(report, grid, cells);

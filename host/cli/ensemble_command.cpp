@@ -268,9 +268,10 @@ void add_ensemble_command(CLI::App& program) {
     const auto group = "Ensemble";
     command->add_option("--networks", a->networks, "networks N")->capture_default_str()->group(group);
     command
-        ->add_option("--sampler", a->sampler,
-                     "weights: draws every weight; conditional: the same law without any matrix between hidden layers, for wide networks "
-                     "on few samples")
+        ->add_option(
+            "--sampler", a->sampler,
+            "weights (draws every weight) or conditional (the same law without any matrix between hidden layers, for wide networks "
+            "on few samples)")
         ->capture_default_str()
         ->group(group);
     command->add_option("--widths", a->widths, "a sweep over the width of every hidden layer: one folder a width")

@@ -5,6 +5,8 @@
 
 #include "host/backend/cuda_entry.hpp"
 
+#include <ntkcuda/version.hpp>
+
 #include <CLI/App.hpp>
 #include <fmt/format.h>
 

@@ -2,7 +2,10 @@
 
 #include "arguments.hpp"
 #include "commands.hpp"
+#include "program_pages.hpp"
 #include "run.hpp"
+
+#include <ntkcuda/version.hpp>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -16,6 +19,7 @@ using namespace ntk::cli;
 int run(const std::vector<std::string>& arguments) {
     CLI::App program{"ntkcuda: neural tangent kernels of finite networks, their infinite-width limit, and the closed form", "ntkcuda"};
     program.set_version_flag("--version", NTKCUDA_VERSION);
+    add_page_options(program);
     program.require_subcommand(0, 1);
     program.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::Throw);
     add_kernel_command(program);

@@ -2,6 +2,8 @@
 
 #include "host/backend/cuda_entry.hpp"
 
+#include <ntkcuda/version.hpp>
+
 #include <fmt/format.h>
 
 #include <cmath>
@@ -25,6 +27,7 @@ int exit_code(ErrorCode code) {
         case ErrorCode::out_of_memory:
             return exit_no_device_or_memory;
         case ErrorCode::device_failure:
+        case ErrorCode::cancelled:
             break;
     }
     return exit_other;

@@ -31,6 +31,7 @@ struct AngleLevel {
     bool still = false;  ///< deeper levels have the same K, or (exponent aside) the same 1 - K, to all digits
 };
 
+/// The nodes, advanced from depth to depth.
 class AngleTable {
 public:
     /// For half-angle tangents in [smallest, largest], 0 < smallest <= largest < infinity, and opposite points. Keeps a reference to

@@ -28,6 +28,7 @@ struct KernelSamplerOptions;
 template <class Real>
 class KernelSampler;
 
+/// Whether op(a) is a or its transpose.
 enum class Transpose { no, yes };
 /// Which entries of a square result are computed: `lower` includes the diagonal and leaves the rest as it is.
 enum class Triangle { full, lower };
@@ -111,6 +112,7 @@ public:
     virtual void finish() = 0;
 };
 
+/// One device with its memory; made by make_backend (device.hpp). One thread at a time (ntkcuda.hpp).
 template <class Real>
 class Backend : public std::enable_shared_from_this<Backend<Real>> {
 public:
@@ -124,9 +126,12 @@ public:
     [[nodiscard]] virtual DeviceInfo info() const = 0;
     /// Throws Error(out_of_memory) with the bytes asked for and free.
     [[nodiscard]] virtual Real* allocate(Index count) = 0;
+    /// What allocate() gave.
     virtual void release(Real* data) noexcept = 0;
+    /// Host memory to the device, and back; `download` waits for the values, `upload` may still read `host` until synchronize().
     virtual void upload(ConstMatrixView<Real> host, MatrixView<Real> device) = 0;
     virtual void download(ConstMatrixView<Real> device, MatrixView<Real> host) = 0;
+    /// Entry by entry, like fill; views of equal shapes that do not overlap.
     virtual void copy(ConstMatrixView<Real> from, MatrixView<Real> to) = 0;
     virtual void fill(MatrixView<Real> x, double value) = 0;
     /// Waits for all work given so far; throws Error(device_failure) if any of it failed.
@@ -170,6 +175,7 @@ public:
     virtual void normalize(ConstMatrixView<Real> rows, ConstMatrixView<Real> cols, MatrixView<Real> x) = 0;
     /// out (rows x 1): sum_j a(i, j) b(i, j).
     virtual void row_dots(ConstMatrixView<Real> a, ConstMatrixView<Real> b, MatrixView<Real> out) = 0;
+    /// Accumulated in float64.
     [[nodiscard]] virtual Norms norms(ConstMatrixView<Real> x) = 0;
     /// Norms of x - y, accumulated in float64.
     [[nodiscard]] virtual Norms difference_norms(ConstMatrixView<Real> x, ConstMatrixView<Real> y) = 0;

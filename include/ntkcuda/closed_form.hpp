@@ -42,14 +42,14 @@ public:
 
     [[nodiscard]] const SystemReport& report() const { return report_; }
     /// (K + ridge I)^{-1} y for y (n x targets).
-    [[nodiscard]] Matrix<Real> solve(const Matrix<Real>& y) const;
+    [[nodiscard]] Matrix<Real> solve(InputView<Real> y) const;
     /// k(x)^T (K + ridge I)^{-1} y for the cross kernel (tests x n).
-    [[nodiscard]] Matrix<Real> predict(const Matrix<Real>& cross, const Matrix<Real>& y) const;
+    [[nodiscard]] Matrix<Real> predict(InputView<Real> cross, InputView<Real> y) const;
     /// Posterior variance (tests x 1) from the cross kernel and the tests' own diagonal (tests x 1). Takes a copy of the cross kernel.
     /// A variance that is zero comes out as its rounding error, of either sign: negative values are returned as they are, for the
     /// caller to report. One below -n epsilon condition k(x, x), which no rounding explains, throws Error(not_positive_definite): the
     /// three kernels do not belong together.
-    [[nodiscard]] Matrix<Real> posterior_variance(const Matrix<Real>& cross, const Matrix<Real>& test_diagonal) const;
+    [[nodiscard]] Matrix<Real> posterior_variance(InputView<Real> cross, InputView<Real> test_diagonal) const;
 
 private:
     Matrix<Real> factor_;
@@ -69,7 +69,7 @@ public:
     /// f_t at the tests from the cross kernel (tests x n) and y (n x targets). Throws Error(invalid_argument) unless time > 0, and
     /// Error(not_positive_definite) when the answer hangs on eigenvalues that rounding has made up: some lambda <= r while time * r > 1,
     /// with r what rounding does to an eigenvalue.
-    [[nodiscard]] Matrix<Real> predict(const Matrix<Real>& cross, const Matrix<Real>& y, double time) const;
+    [[nodiscard]] Matrix<Real> predict(InputView<Real> cross, InputView<Real> y, double time) const;
 
 private:
     Matrix<Real> vectors_;        ///< row i: the eigenvector of values_[i]

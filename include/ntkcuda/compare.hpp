@@ -31,8 +31,8 @@
 #include <ntkcuda/exact_moments.hpp>
 #include <ntkcuda/infinite_width.hpp>
 #include <ntkcuda/network.hpp>
+#include <ntkcuda/progress.hpp>
 
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -40,8 +40,9 @@
 
 namespace ntk {
 
+/// The sweep: a network for each depth, width and seed.
 struct CompareOptions {
-    Architecture base;                      ///< activation, stds, biases, parametrization, outputs; inputs and hidden widths are replaced
+    Architecture base{};                    ///< activation, stds, biases, parametrization, outputs; inputs and hidden widths are replaced
     std::vector<Index> depths{2, 3, 5, 9};  ///< each >= 2 (a linear model has no width), all different
     std::vector<Index> widths{64, 256, 1024};  ///< of every hidden layer, all different
     Index seeds = 20;                          ///< networks for each depth and width, >= 3
@@ -75,7 +76,9 @@ struct NetworkRecord {
 class CompareStore {
 public:
     virtual ~CompareStore() = default;
+    /// Empty if the network was not saved.
     [[nodiscard]] virtual std::optional<NetworkRecord> load(Index depth, Index width, Index network) = 0;
+    /// Whole or not at all.
     virtual void save(const NetworkRecord& record) = 0;
 };
 
@@ -110,6 +113,7 @@ struct KernelError {
     double fluctuation_error = 0;
 };
 
+/// What the networks of one depth and width say.
 struct CompareCell {
     Index depth = 0, width = 0;
     KernelError train, test;             ///< train x train and test x train kernels
@@ -143,6 +147,7 @@ struct DepthSlopes {
     std::optional<Slope> train_fluctuation, train_bias, test_fluctuation, test_bias;
 };
 
+/// The whole sweep.
 struct CompareResult {
     bool classification = false;          ///< whether scores are accuracies; otherwise they are RMSEs
     std::vector<CompareCell> cells;       ///< depth-major, in the order of the options
@@ -150,13 +155,13 @@ struct CompareResult {
     std::vector<NetworkErrors> networks;  ///< every network, in the order of the cells
 };
 
-/// Runs the sweep on data that are normalised already. Without targets there are no predictors, only kernels. `progress(done, total)` is
-/// called after every network. With a store, networks found there are not computed again, and every new one is saved at once.
-/// Throws Error(invalid_argument) for the domains above and for data that do not fit each other, Error(not_positive_definite) if the
-/// limit itself has no predictor, and Error(device_failure) for a network whose kernel overflows.
+/// Runs the sweep on data that are normalised already. Without targets there are no predictors, only kernels. `progress(done, total)`
+/// counts networks. With a store, networks found there are not computed again, and every new one is saved at once. Throws
+/// Error(invalid_argument) for the domains above and for data that do not fit each other, Error(not_positive_definite) if the limit itself
+/// has no predictor, Error(device_failure) for a network whose kernel overflows, and Error(cancelled).
 template <class Real>
 [[nodiscard]] CompareResult compare(const std::shared_ptr<Backend<Real>>& backend, const Dataset& train, const Dataset& test,
-                                    const CompareOptions& options, const std::function<void(Index done, Index total)>& progress = {},
+                                    const CompareOptions& options, const Progress<Index, Index>& progress = {},
                                     CompareStore* store = nullptr);
 
 /// The most device memory that the sweep holds at once, in bytes, for values of `real_bytes` each: two n x n and two t x n matrices, the

@@ -12,20 +12,22 @@
 
 namespace ntk {
 
+/// What is done to samples before a kernel sees them.
 enum class Normalization {
     sphere,       ///< every sample |x|^2 = d
     unit,         ///< every sample |x| = 1
     standardize,  ///< columns to mean 0, variance 1 by the statistics of the training samples; constant columns become 0
     none
 };
+/// What the targets are; `automatic` decides by the data (DataOptions::task).
 enum class Task { automatic, classification, regression };
 
 /// Samples with, perhaps, targets.
 struct Dataset {
-    std::string source;           ///< as given, for reports
-    HostMatrix<double> x;         ///< n x d
-    HostMatrix<double> y;         ///< n x targets; empty without labels. Classification: one-hot minus 1/classes
-    std::vector<Index> label;     ///< class of each sample; empty for regression or without labels
+    std::string source;                ///< as given, for reports
+    HostMatrix<double> x;              ///< n x d
+    HostMatrix<double> y;              ///< n x targets; empty without labels. Classification: one-hot minus 1/classes
+    std::vector<Index> label;          ///< class of each sample; empty for regression or without labels
     std::vector<std::string> classes;  ///< in sorted order (numbers by value, text by bytes); empty for regression
     Normalization default_normalization = Normalization::none;  ///< what --normalize is when it is not given
 
@@ -35,17 +37,18 @@ struct Dataset {
     [[nodiscard]] bool classification() const { return !classes.empty(); }
 };
 
+/// Where samples come from, and what is read of them.
 struct DataOptions {
-    std::string source = "digits";      ///< digits | sphere:n=..,d=..,seed=.. | gaussian:.. | FILE.csv | .npy | .npz | IDX
-    std::optional<std::string> target;  ///< CSV: column by its number (from 1) or name; "none"; default: the last column
+    std::string source = "digits";        ///< digits | sphere:n=..,d=..,seed=.. | gaussian:.. | FILE.csv | .npy | .npz | IDX
+    std::optional<std::string> target{};  ///< CSV: column by its number (from 1) or name; "none"; default: the last column
     /// File with labels for .npy, IDX and .npz (there it replaces y): .npy of shape (n,) or (n, targets), CSV of one column, or 1-d IDX.
-    std::string labels;
+    std::string labels{};
     /// automatic: text labels, or at most 20 distinct integers (of the whole file; arrays of a float type hold none), are classes.
     Task task = Task::automatic;
-    std::optional<Index> samples;  ///< the first N; what the task is and which classes there are is decided on the whole file
+    std::optional<Index> samples{};  ///< the first N; what the task is and which classes there are is decided on the whole file
     /// Classes of the training set, so that a test set is encoded alike; a label outside it is an error that names it. For the test set
     /// of a regression say Task::regression: few integers in it would else be classes.
-    std::vector<std::string> classes;
+    std::vector<std::string> classes{};
 };
 
 /// Reads a source. Throws Error(io) (file, line or byte offset, what was expected) and Error(invalid_argument).
@@ -67,7 +70,9 @@ void normalize(Normalization normalization, Dataset& train, Dataset* test = null
 /// The rows with these indices, in this order.
 [[nodiscard]] Dataset select(const Dataset& data, const std::vector<Index>& rows);
 
+/// "sphere", "unit", "standardize" or "none". Throws Error(invalid_argument) with the list of names.
 [[nodiscard]] Normalization parse_normalization(const std::string& name);
+/// The name that parses back to the same normalisation.
 [[nodiscard]] std::string to_string(Normalization normalization);
 
 }  // namespace ntk

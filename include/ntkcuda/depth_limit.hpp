@@ -9,9 +9,9 @@
 /// recursion of every pair; u by normalized_system.hpp, right where 1 - K is 1e-75 or has underflowed.
 
 #include <ntkcuda/data.hpp>
+#include <ntkcuda/progress.hpp>
 #include <ntkcuda/sphere_recursion.hpp>
 
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -26,10 +26,11 @@ enum class WeightLimit {
     deepest    ///< the deepest depth at which u is resolved
 };
 
+/// The family, and what is measured at which depths.
 struct DepthOptions {
-    KernelFamily family;
-    std::vector<Index> depths;                 ///< ascending, each >= 1, at most once
-    std::optional<double> off_diagonal_limit;  ///< c, where the entries are predicted to go (depth_regime.hpp), if anywhere
+    KernelFamily family{};
+    std::vector<Index> depths{};                 ///< ascending, each >= 1, at most once
+    std::optional<double> off_diagonal_limit{};  ///< c, where the entries are predicted to go (depth_regime.hpp), if anywhere
     WeightLimit weight_limit = WeightLimit::deepest;
     bool spectrum = false;  ///< all eigenvalues at every depth, not only the extreme ones
 };
@@ -61,6 +62,7 @@ struct DepthPoint {
     std::vector<double> log10_spectrum;                              ///< ascending, with DepthOptions::spectrum
 };
 
+/// The whole study.
 struct DepthResult {
     std::vector<DepthPoint> points;           ///< one a depth
     std::vector<HostMatrix<double>> weights;  ///< u (tests x samples) at each depth; empty where it is not resolved, or without tests
@@ -88,7 +90,9 @@ struct DepthRecord {
 class DepthStore {
 public:
     virtual ~DepthStore() = default;
+    /// Empty if the depth was not saved.
     [[nodiscard]] virtual std::optional<DepthRecord> load(Index depth) = 0;
+    /// Whole or not at all.
     virtual void save(const DepthRecord& record) = 0;
 };
 
@@ -110,6 +114,7 @@ struct DepthProgress {
 struct DepthMemory {
     double device = 0, host = 0;
 };
+/// An upper bound, before the study starts.
 [[nodiscard]] DepthMemory depth_memory(const DepthOptions& options, const HostMatrix<double>& train, const HostMatrix<double>& test);
 
 /// What the recursion of every pair takes where the angle is not all: pairs times layers, and an estimate of the time, an upper bound
@@ -124,11 +129,12 @@ struct DepthEstimate {
 [[nodiscard]] bool angle_alone(const KernelFamily& family, const HostMatrix<double>& train, const HostMatrix<double>& test);
 
 /// Runs the study on data that are normalised already. Without a test set (null) there are no weights, without targets no scores.
-/// `progress` is called now and then. With a store, depths found there are not computed again, and every new one is saved at once.
+/// With a store, depths found there are not computed again, and every new one is saved at once.
 /// Throws Error(not_positive_definite) naming two training samples that are equal (K is singular at every depth), Error(invalid_argument)
-/// for depths out of order, a zero sample where sigma_b = 0, and a dual given by Hermite coefficients on samples of unequal norms.
+/// for depths out of order, a zero sample where sigma_b = 0, and a dual given by Hermite coefficients on samples of unequal norms, and
+/// Error(cancelled).
 [[nodiscard]] DepthResult depth_limit(const std::shared_ptr<Backend<double>>& backend, const Dataset& train, const Dataset* test,
-                                      const DepthOptions& options, const std::function<void(const DepthProgress&)>& progress = {},
+                                      const DepthOptions& options, const Progress<const DepthProgress&>& progress = {},
                                       DepthStore* store = nullptr);
 
 }  // namespace ntk

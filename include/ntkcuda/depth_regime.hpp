@@ -20,6 +20,7 @@
 
 namespace ntk {
 
+/// What chi and the variance decide.
 enum class Regime {
     ordered,             ///< chi < 1: K tends to ones
     critical,            ///< chi = 1 for a homogeneous dual without biases

@@ -13,8 +13,10 @@ namespace ntk {
 template <class Real>
 class Backend;
 
+/// What runs a backend.
 enum class DeviceKind { cpu, cuda };
 
+/// One device of this machine.
 struct DeviceInfo {
     DeviceKind kind = DeviceKind::cpu;
     int index = 0;                   ///< of the CUDA device; 0 for the CPU

@@ -10,6 +10,7 @@
 #include <ntkcuda/exact_moments.hpp>
 #include <ntkcuda/kernel_sampler.hpp>
 #include <ntkcuda/moments.hpp>
+#include <ntkcuda/progress.hpp>
 
 #include <functional>
 #include <memory>
@@ -34,11 +35,12 @@ struct KernelEntry {
 /// The reverse; either order of row and column. Throws Error(invalid_argument).
 [[nodiscard]] KernelEntry parse_kernel_entry(const std::string& name);
 
+/// Which networks are drawn, how many, and what is gathered beside the moments.
 struct EnsembleOptions {
-    KernelSamplerOptions sampler;
-    Index networks = 100000;
-    std::vector<KernelEntry> histograms;                           ///< entries whose values are binned
-    std::vector<std::pair<KernelEntry, KernelEntry>> covariances;  ///< pairs of entries
+    KernelSamplerOptions sampler{};
+    Index networks = 100000;                                         ///< in [2, 2^32)
+    std::vector<KernelEntry> histograms{};                           ///< entries whose values are binned
+    std::vector<std::pair<KernelEntry, KernelEntry>> covariances{};  ///< pairs of entries
 };
 
 /// Everything that has been learnt from `moments.count()` networks.
@@ -55,7 +57,9 @@ struct EnsembleState {
 class EnsembleStore {
 public:
     virtual ~EnsembleStore() = default;
+    /// Empty if nothing was saved.
     [[nodiscard]] virtual std::optional<EnsembleState> load() = 0;
+    /// Whole or not at all.
     virtual void save(const EnsembleState& state) = 0;
 };
 
@@ -73,8 +77,10 @@ struct Covariance {
     double product = 0, product_error = 0;  ///< E[a b]
 };
 
+/// What ensemble() has gathered, by entry.
 class Ensemble {
 public:
+    /// Of a state gathered with these options on so many samples.
     Ensemble(KernelSamplerOptions options, Index samples, EnsembleState state);
 
     [[nodiscard]] const KernelSamplerOptions& options() const { return options_; }
@@ -84,6 +90,7 @@ public:
     [[nodiscard]] const EnsembleState& state() const { return state_; }
     /// The column of an entry. Throws Error(invalid_argument) naming an entry that the kernel does not have.
     [[nodiscard]] Index column(const KernelEntry& entry) const;
+    /// What is known about an entry.
     [[nodiscard]] Statistics at(const KernelEntry& entry) const { return state_.moments.at(column(entry)); }
     /// Of pair `index` of EnsembleOptions::covariances.
     [[nodiscard]] Covariance covariance(std::size_t index, const std::pair<KernelEntry, KernelEntry>& pair) const;
@@ -108,10 +115,10 @@ private:
 /// Draws networks 0 .. networks - 1 and gathers. With a store, chunks found there are not drawn again and the state is saved as the work
 /// goes on and at the end (whole chunks only). `progress(done, total)` counts networks.
 /// Throws Error(invalid_argument) for the domains above, for networks outside [2, 2^32), for a store that holds more networks than asked
-/// for, and Error(device_failure) for values that are not finite, naming the chunk.
+/// for, Error(device_failure) for values that are not finite, naming the chunk, and Error(cancelled).
 template <class Real>
 [[nodiscard]] Ensemble ensemble(const std::shared_ptr<Backend<Real>>& backend, const HostMatrix<double>& x, const EnsembleOptions& options,
-                                const std::function<void(Index done, Index total)>& progress = {}, EnsembleStore* store = nullptr);
+                                const Progress<Index, Index>& progress = {}, EnsembleStore* store = nullptr);
 
 /// A measured number, what exact theory says, and how many standard errors lie between.
 struct Comparison {
@@ -152,6 +159,7 @@ struct Verdict {
     [[nodiscard]] bool consistent() const { return probability >= significance; }
     static constexpr double significance = 1e-3;
 };
+/// The verdict on these comparisons. O(m).
 [[nodiscard]] Verdict judge(const std::vector<Comparison>& comparisons);
 
 /// E entry = limit (1 + c_1/w + c_2/w^2 ..): the leading coefficients, by least squares weighted with the standard errors.

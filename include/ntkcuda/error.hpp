@@ -17,6 +17,7 @@ enum class ErrorCode {
     out_of_memory,          ///< the work does not fit; the message names the bytes needed
     device_failure,         ///< a CUDA, cuBLAS, cuSOLVER or LAPACK call failed for another reason
     not_positive_definite,  ///< a factorisation met a non-positive pivot, or the system is too ill-conditioned
+    cancelled,              ///< the caller requested a stop (progress.hpp)
 };
 
 /// Every failure of the library is thrown as this type.

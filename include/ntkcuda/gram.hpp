@@ -8,6 +8,7 @@
 /// with s_l, t of network.hpp (Novak et al. 2022, 2206.08720).
 
 #include <ntkcuda/network.hpp>
+#include <ntkcuda/progress.hpp>
 
 #include <functional>
 #include <optional>
@@ -30,6 +31,7 @@ enum class GramPrecision { exact, half };
 /// What the rounding of the operands does is not in it: it leaves the kernel a Gram matrix, that of features which differ by 2^-11.
 [[nodiscard]] double half_gram_resolution(Index n);
 
+/// Which numbers of the kernel, and how they are computed.
 struct EmpiricalOptions {
     Block block = Block::trace;
     Method method = Method::layerwise;
@@ -38,22 +40,35 @@ struct EmpiricalOptions {
     /// Bytes that one block of the Jacobian may take (Method::jacobian).
     std::int64_t jacobian_block_bytes = std::int64_t{256} << 20;
     /// If set, called with (l, term) for l = 1 .. L in some order: the l-th term of the sum, in the shape of the result.
-    std::function<void(Index layer, const HostMatrix<double>& term)> per_layer;
+    std::function<void(Index layer, const HostMatrix<double>& term)> per_layer{};
 };
 
 /// The symmetric empirical NTK of the rows of x (n x d). O(n^2 O^2 w) per layer (full), O(n^2 O w) (trace).
-/// Throws Error(shape_mismatch) if x does not fit the network, Error(invalid_argument) for Method::jacobian with GramPrecision::half.
+/// `progress(done, total)` counts layers, on a CUDA device those given to it.
+/// Throws Error(shape_mismatch) if x does not fit the network, Error(invalid_argument) for Method::jacobian with GramPrecision::half, and
+/// Error(cancelled).
 template <class Real>
-[[nodiscard]] Matrix<Real> empirical_ntk(const Network<Real>& network, InputView<Real> x, const EmpiricalOptions& options = {});
+[[nodiscard]] Matrix<Real> empirical_ntk(const Network<Real>& network, InputView<Real> x, const EmpiricalOptions& options = {},
+                                         const Progress<Index, Index>& progress = {});
 
 /// The cross kernel: rows are x1, columns x2. Throws Error(invalid_argument) with Block::diag.
 template <class Real>
 [[nodiscard]] Matrix<Real> empirical_ntk(const Network<Real>& network, InputView<Real> x1, InputView<Real> x2,
-                                         const EmpiricalOptions& options = {});
+                                         const EmpiricalOptions& options = {}, const Progress<Index, Index>& progress = {});
+
+/// The same kernels written to `out`, memory of the network's backend in the shape of the result: on the CPU any memory of the caller, so
+/// that no n x n matrix is made. Throws Error(shape_mismatch) for another shape. `out` is undefined after an Error.
+template <class Real>
+void empirical_ntk_into(MatrixView<Real> out, const Network<Real>& network, InputView<Real> x, const EmpiricalOptions& options = {},
+                        const Progress<Index, Index>& progress = {});
+template <class Real>
+void empirical_ntk_into(MatrixView<Real> out, const Network<Real>& network, InputView<Real> x1, InputView<Real> x2,
+                        const EmpiricalOptions& options = {}, const Progress<Index, Index>& progress = {});
 
 /// Empirical NNGP (conjugate kernel): sigma_w^2/n_{L-1} <a^{L-1}(x), a^{L-1}(x')> + sigma_b^2, n1 x n2 (it is the same for every output).
 template <class Real>
 [[nodiscard]] Matrix<Real> empirical_nngp(const Network<Real>& network, InputView<Real> x);
+/// The cross kernel: rows are x1, columns x2.
 template <class Real>
 [[nodiscard]] Matrix<Real> empirical_nngp(const Network<Real>& network, InputView<Real> x1, InputView<Real> x2);
 

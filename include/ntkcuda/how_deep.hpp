@@ -11,9 +11,9 @@
 
 #include <ntkcuda/depth_regime.hpp>
 #include <ntkcuda/matrix.hpp>
+#include <ntkcuda/progress.hpp>
 
 #include <array>
-#include <functional>
 #include <optional>
 #include <span>
 #include <vector>
@@ -27,6 +27,7 @@ constexpr int how_deep_decades = 12;
 /// a distance may have risen again since.
 using FirstDepths = std::array<std::optional<Index>, how_deep_decades>;
 
+/// How deep is deep for one family.
 struct HowDeep {
     RegimeReport regime;
     std::optional<double> limit;           ///< c as predicted, for the kernel of the family
@@ -42,9 +43,10 @@ struct HowDeep {
 
 /// Analyses and follows each family for samples of this mean square |x|^2 / d and the angles given by half-angle tangents in
 /// (0, infinity], in parallel over the families. At most `deepest` layers each, about 0.2 us a layer and angle.
-/// `progress(done)` counts families. Throws Error(invalid_argument) for no angle, one out of range, deepest < 1, and as SphereSample.
+/// `progress(done, total)` counts families; it must not throw. Throws Error(invalid_argument) for no angle, one out of range,
+/// deepest < 1, and as SphereSample, and Error(cancelled).
 [[nodiscard]] std::vector<HowDeep> how_deep(std::span<const KernelFamily> families, double mean_square,
                                             std::span<const long double> half_angle_tangents, Index deepest,
-                                            const std::function<void(Index done)>& progress = {});
+                                            const Progress<Index, Index>& progress = {});
 
 }  // namespace ntk

@@ -9,6 +9,7 @@
 
 namespace ntk {
 
+/// ntk: the tangent kernel Theta_L. nngp: the covariance q_L of the outputs.
 enum class InfiniteKernel { ntk, nngp };
 
 /// The kernel between the rows of x1 (n1 x d) and x2 (n2 x d): n1 x n2. O(n1 n2 (d + L)) work. Of `architecture`, the hidden widths
@@ -17,11 +18,21 @@ enum class InfiniteKernel { ntk, nngp };
 /// architecture.inputs, and Error(device_failure) naming row, depth and weight std when the kernel of a row with itself leaves the
 /// normal numbers of `Real` (overflow, or underflow that would cost digits). A row that is exactly zero is valid.
 template <class Real>
-[[nodiscard]] Matrix<Real> infinite_width_kernel(const Architecture& architecture, InfiniteKernel kernel, const Matrix<Real>& x1, const Matrix<Real>& x2);
+[[nodiscard]] Matrix<Real> infinite_width_kernel(const Architecture& architecture, InfiniteKernel kernel, const Matrix<Real>& x1,
+                                                 const Matrix<Real>& x2);
 
 /// The symmetric kernel of x with itself (each pair computed once).
 template <class Real>
 [[nodiscard]] Matrix<Real> infinite_width_kernel(const Architecture& architecture, InfiniteKernel kernel, const Matrix<Real>& x);
+
+/// The same kernels written to `out` (n1 x n2, or n x n), memory of the backend, from rows in memory of the backend: on the CPU any memory
+/// of the caller, without a copy. Throws Error(shape_mismatch) for another shape too. `out` is undefined after an Error.
+template <class Real>
+void infinite_width_kernel_into(MatrixView<Real> out, const std::shared_ptr<Backend<Real>>& backend, const Architecture& architecture,
+                                InfiniteKernel kernel, InputView<Real> x1, InputView<Real> x2);
+template <class Real>
+void infinite_width_kernel_into(MatrixView<Real> out, const std::shared_ptr<Backend<Real>>& backend, const Architecture& architecture,
+                                InfiniteKernel kernel, InputView<Real> x);
 
 /// Its diagonal alone: n x 1, O(n (d + L)).
 template <class Real>

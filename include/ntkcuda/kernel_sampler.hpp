@@ -23,9 +23,9 @@
 /// with G (n x n_l) from forward_stream(l), M (n O x n_{l-1}) from backward_stream(l), its column of the bias (1 x n O) from
 /// backward_bias_stream(l). Where n_{l-1} <= n, and in the output layer, the weights themselves are drawn, as by the other sampler.
 /// A row counts as dependent when its pivot is at most conditional_pivot_tolerance times the number of rows times its diagonal entry, which
-/// is the rounding of the sums before it. So samples that are equal, proportional or zero, units that are dead and Gram matrices of any rank
-/// are exact to rounding; where samples are nearly dependent, with a pivot p relative to the diagonal, the law of the component by which they
-/// differ (sqrt(p) of the sample) is off by about 1e-16 / p of itself, and below the tolerance this component is left out.
+/// is the rounding of the sums before it. So samples that are equal, proportional or zero, units that are dead and Gram matrices of any
+/// rank are exact to rounding; where samples are nearly dependent, with a pivot p relative to the diagonal, the law of the component by
+/// which they differ (sqrt(p) of the sample) is off by about 1e-16 / p of itself, and below the tolerance this component is left out.
 
 #include <ntkcuda/gram.hpp>
 
@@ -33,8 +33,10 @@
 
 namespace ntk {
 
+/// How networks are drawn (above).
 enum class Sampler { weights, conditional };
 
+/// Streams of the normals of the conditional sampler: G, N and the column of the bias of N.
 [[nodiscard]] constexpr std::uint32_t forward_stream(Index layer) { return 0x40000000U + static_cast<std::uint32_t>(2 * layer); }
 [[nodiscard]] constexpr std::uint32_t backward_stream(Index layer) { return 0x40000001U + static_cast<std::uint32_t>(2 * layer); }
 [[nodiscard]] constexpr std::uint32_t backward_bias_stream(Index layer) { return 0x80000000U + static_cast<std::uint32_t>(layer); }
@@ -42,8 +44,9 @@ enum class Sampler { weights, conditional };
 /// 2^-44.
 inline constexpr double conditional_pivot_tolerance = 0x1p-44;
 
+/// Which networks, and which numbers of each.
 struct KernelSamplerOptions {
-    Architecture architecture;
+    Architecture architecture{};
     Sampler sampler = Sampler::weights;
     std::uint64_t seed = 1;
     Block block = Block::full;

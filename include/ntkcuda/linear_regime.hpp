@@ -23,15 +23,18 @@ struct ScaledNumber {
     ScaledNumber() = default;
     ScaledNumber(long double value, std::int64_t shift = 0);  // NOLINT(google-explicit-constructor): any number has this form
 
+    /// The square root.
     [[nodiscard]] ScaledNumber root() const;
     /// value / 2^shift, 0 where that underflows.
     [[nodiscard]] long double over(std::int64_t shift) const;
 };
+/// Product and sum, rounded to 64 bits of fraction.
 [[nodiscard]] ScaledNumber operator*(const ScaledNumber& a, const ScaledNumber& b);
 [[nodiscard]] ScaledNumber operator+(const ScaledNumber& a, const ScaledNumber& b);
 /// Whether a < b.
 [[nodiscard]] bool operator<(const ScaledNumber& a, const ScaledNumber& b);
 
+/// The two scalars alpha and beta, and 1 - rho, layer by layer.
 class LinearRegime {
 public:
     /// Below this 1 - rho the first neglected correction, its root where the activation has a kink, is below the rounding of long double.

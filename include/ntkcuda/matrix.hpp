@@ -6,8 +6,12 @@
 
 #include <ntkcuda/error.hpp>
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <ranges>
+#include <span>
+#include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -59,12 +63,32 @@ private:
     Index rows_ = 0, cols_ = 0, stride_ = 0;
 };
 
+/// A view through which nothing is written.
 template <class Real>
 using ConstMatrixView = MatrixView<const Real>;
 
 /// A read-only view as a function's argument beside another that decides Real, so that a mutable view converts to it.
 template <class Real>
 using InputView = std::type_identity_t<ConstMatrixView<Real>>;
+
+/// A view of values that the caller has in host memory, without a copy: row i, column j is values[i * stride + j]. Takes anything
+/// contiguous that owns nothing or is not a temporary (std::span, std::vector, std::array, ..); of constant values the view is read-only.
+/// It is an argument of upload() on every device, and on the CPU of every function that takes a view.
+/// Throws Error(shape_mismatch) if the values are too few or stride < cols.
+template <std::ranges::contiguous_range Values>
+requires std::ranges::borrowed_range<Values>
+[[nodiscard]] auto view(Values&& values, Index rows, Index cols, Index stride) {
+    const auto count = static_cast<Index>(std::ranges::size(values));
+    if (rows < 0 || cols < 0 || stride < cols ||
+        (rows > 0 && cols > 0 && (cols > count || (count - cols) / std::max<Index>(stride, 1) < rows - 1)))
+        throw Error(ErrorCode::shape_mismatch, "view: " + std::to_string(rows) + " x " + std::to_string(cols) + " values at a stride of " +
+                                                   std::to_string(stride) + " are not within " + std::to_string(count));
+    return MatrixView<std::remove_reference_t<std::ranges::range_reference_t<Values>>>(std::ranges::data(values), rows, cols, stride);
+}
+/// The same for rows that follow one another.
+template <std::ranges::contiguous_range Values>
+requires std::ranges::borrowed_range<Values>
+[[nodiscard]] auto view(Values&& values, Index rows, Index cols) { return view(std::forward<Values>(values), rows, cols, cols); }
 
 /// A row-major matrix in host memory, zero-initialised, with element access.
 template <class Real>
@@ -106,6 +130,9 @@ public:
     Matrix() = default;
     /// Throws Error(out_of_memory) when the device cannot give rows * cols * sizeof(Real) bytes.
     Matrix(std::shared_ptr<Backend<Real>> backend, Index rows, Index cols);
+    /// A matrix in memory of the caller that the backend can reach, without a copy: any memory on the CPU, of the device itself on a CUDA
+    /// device. It must outlive the matrix. A function that consumes a matrix (KernelSystem) works in that memory.
+    [[nodiscard]] static Matrix borrow(std::shared_ptr<Backend<Real>> backend, MatrixView<Real> memory);
     ~Matrix() { release(); }
     Matrix(Matrix&& other) noexcept { swap(other); }
     Matrix& operator=(Matrix&& other) noexcept {
@@ -120,17 +147,20 @@ public:
     [[nodiscard]] bool empty() const { return view_.empty(); }
     [[nodiscard]] MatrixView<Real> view() { return view_; }
     [[nodiscard]] ConstMatrixView<Real> view() const { return view_; }
+    operator ConstMatrixView<Real>() const { return view_; }  // NOLINT(google-explicit-constructor): a matrix is an input as it is
     [[nodiscard]] const std::shared_ptr<Backend<Real>>& backend() const { return backend_; }
 
 private:
     void swap(Matrix& other) noexcept {
         std::swap(backend_, other.backend_);
         std::swap(view_, other.view_);
+        std::swap(owned_, other.owned_);
     }
     void release() noexcept;
 
     std::shared_ptr<Backend<Real>> backend_;
     MatrixView<Real> view_;
+    bool owned_ = true;
 };
 
 extern template class Matrix<float>;
@@ -140,12 +170,17 @@ extern template class Matrix<double>;
 template <class Real>
 [[nodiscard]] Matrix<Real> upload(const std::shared_ptr<Backend<Real>>& backend, const HostMatrix<double>& values);
 
-/// The same for a part of one, in memory of the host.
+/// The same from host memory of the caller, rows perhaps apart; directly where no value is converted.
 template <class Real>
 [[nodiscard]] Matrix<Real> upload(const std::shared_ptr<Backend<Real>>& backend, ConstMatrixView<double> values);
+[[nodiscard]] Matrix<float> upload(const std::shared_ptr<Backend<float>>& backend, ConstMatrixView<float> values);
 
 /// Copies a matrix of a backend to the host, waiting for the work that makes it.
 template <class Real>
 [[nodiscard]] HostMatrix<Real> download(const Matrix<Real>& matrix);
+
+/// The same into host memory of the caller. Throws Error(shape_mismatch) for another shape.
+template <class Real>
+void download(const Matrix<Real>& matrix, std::type_identity_t<MatrixView<Real>> into);
 
 }  // namespace ntk

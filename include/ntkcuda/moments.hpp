@@ -28,6 +28,7 @@ struct Statistics {
     double effective2 = 0, effective4 = 0;
 };
 
+/// How many values an estimate has to rest on to be worth something.
 inline constexpr double heavy_tail_values = 30;
 
 /// Moments of `columns` quantities.

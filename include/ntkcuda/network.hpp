@@ -20,6 +20,7 @@
 
 namespace ntk {
 
+/// Which parameters the Jacobian is with respect to (above).
 enum class Parametrization { ntk, standard };
 
 /// Whether biases exist, and whether they count in the Jacobian.
@@ -27,12 +28,12 @@ enum class Biases { none, fixed, trained };
 
 /// The shape and the law of a network.
 struct Architecture {
-    Index inputs = 1;            ///< d = n_0
-    std::vector<Index> hidden;   ///< n_1 .. n_{L-1}; empty: a linear model
-    Index outputs = 1;           ///< O = n_L
-    Activation activation;       ///< default ReLU
+    Index inputs = 1;                         ///< d = n_0
+    std::vector<Index> hidden{};              ///< n_1 .. n_{L-1}; empty: a linear model
+    Index outputs = 1;                        ///< O = n_L
+    Activation activation{};                  ///< default ReLU
     double weight_std = std::numbers::sqrt2;  ///< sigma_w > 0
-    double bias_std = 0;         ///< sigma_b >= 0; 0 with Biases::none
+    double bias_std = 0;                      ///< sigma_b >= 0; 0 with Biases::none
     Biases biases = Biases::none;
     Parametrization parametrization = Parametrization::ntk;
 
@@ -51,8 +52,8 @@ struct Architecture {
 
 /// Parameters as the caller has them: W^1 .. W^L, each (out x in), and b^1 .. b^L (1 x out) or none.
 struct Weights {
-    std::vector<HostMatrix<double>> weights;
-    std::vector<HostMatrix<double>> biases;  ///< empty, or one per layer
+    std::vector<HostMatrix<double>> weights{};
+    std::vector<HostMatrix<double>> biases{};  ///< empty, or one per layer
 };
 
 /// A network on a device. `weight[l-1]` is the effective matrix (n_l x n_{l-1}) that multiplies a^{l-1}: sigma_w/sqrt(n_{l-1})
@@ -69,8 +70,8 @@ struct Network {
 /// Draws network number `index` of the stream of networks with this seed. Each normal is a function of (seed, index, layer,
 /// element) alone (random.hpp): the same bits on every device, for every precision and in any order of work.
 template <class Real>
-[[nodiscard]] Network<Real> draw_network(const std::shared_ptr<Backend<Real>>& backend, const Architecture& architecture, std::uint64_t seed,
-                                         std::uint32_t index = 0);
+[[nodiscard]] Network<Real> draw_network(const std::shared_ptr<Backend<Real>>& backend, const Architecture& architecture,
+                                         std::uint64_t seed, std::uint32_t index = 0);
 
 /// The architecture that given weights imply (inputs, hidden widths, outputs; biases are `trained` when present, else none),
 /// with everything else from `like`. Throws Error(shape_mismatch) naming the layers that do not chain.
@@ -79,6 +80,7 @@ template <class Real>
 /// A network with the caller's parameters: omega, beta with Parametrization::ntk (they are multiplied by sigma_w/sqrt(n_{l-1})
 /// and sigma_b), W, b with standard (taken as they are).
 template <class Real>
-[[nodiscard]] Network<Real> make_network(const std::shared_ptr<Backend<Real>>& backend, const Architecture& architecture, const Weights& weights);
+[[nodiscard]] Network<Real> make_network(const std::shared_ptr<Backend<Real>>& backend, const Architecture& architecture,
+                                         const Weights& weights);
 
 }  // namespace ntk

@@ -26,6 +26,7 @@ struct NormalizedReport {
     double error = 0;
 };
 
+/// A factorised system, in the form that is well-conditioned for its kernel.
 class NormalizedSystem {
 public:
     /// K = 1 1^T - 2^exponent E, from E (n x n, symmetric, both triangles set), or the kriging limit if `limit`: then only weights() has
@@ -35,6 +36,7 @@ public:
     /// K = I + F, from K itself.
     [[nodiscard]] static NormalizedSystem near_identity(Matrix<double> k);
 
+    /// NormalizedReport::error.
     [[nodiscard]] double error() const { return error_; }
     /// Each row: u(x) of a test point, from E(x) (near_ones) or k(x) (near_identity), tests x n. One step of iterative refinement.
     [[nodiscard]] Matrix<double> weights(const Matrix<double>& cross) const;

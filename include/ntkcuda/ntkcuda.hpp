@@ -2,8 +2,19 @@
 
 /// \file ntkcuda.hpp
 /// The whole library, in the order of the path: data, network, passes, kernels, limit, closed form, exact moments, comparison.
+///
+/// Options are structs whose fields have defaults: name those that differ, `{.source = "digits", .samples = 500}`. Every failure is thrown
+/// as an ntk::Error (error.hpp). Work that takes long has an argument `progress` that reports and cancels (progress.hpp). Values of the
+/// caller's own are passed as views of its memory (view() in matrix.hpp).
+///
+/// Threads: a backend, and whatever was made with it (Matrix, Network, KernelSystem, samplers ..), is used by one thread at a time. Threads
+/// that work at once have a backend each, of different devices or of the same, and get the same bits as they would alone; on the CPU a
+/// factorisation on several threads and the kernels of another thread wait for each other. Functions without a backend may be called by any
+/// threads at once. Objects that nobody changes (Dataset, Architecture, HostMatrix, options) may be shared.
 
+#include <ntkcuda/version.hpp>
 #include <ntkcuda/error.hpp>
+#include <ntkcuda/progress.hpp>
 #include <ntkcuda/matrix.hpp>
 #include <ntkcuda/device.hpp>
 #include <ntkcuda/backend.hpp>

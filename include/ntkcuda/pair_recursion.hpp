@@ -18,8 +18,9 @@ namespace ntk {
 
 enum class Triangle;
 
+/// The family of networks, without their depth.
 struct PairRecursionOptions {
-    Activation activation;
+    Activation activation{};
     double weight_std = 1;       ///< sigma_w > 0
     double bias_std = 0;         ///< sigma_b >= 0; 0: no biases
     bool trained_biases = true;  ///< whether biases count in Theta

@@ -18,6 +18,7 @@ struct NormalStream {
     std::uint32_t stream = 0;  ///< which matrix: weight_stream, bias_stream or data_stream
 };
 
+/// The stream of the weights, and of the biases, of a layer l = 1 .. L.
 [[nodiscard]] constexpr std::uint32_t weight_stream(Index layer) { return static_cast<std::uint32_t>(2 * layer); }
 [[nodiscard]] constexpr std::uint32_t bias_stream(Index layer) { return static_cast<std::uint32_t>(2 * layer + 1); }
 /// Synthetic inputs; no layer reaches it.

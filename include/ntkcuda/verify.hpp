@@ -8,6 +8,7 @@
 #include <ntkcuda/backend.hpp>
 #include <ntkcuda/exact_moments.hpp>
 #include <ntkcuda/infinite_width.hpp>
+#include <ntkcuda/progress.hpp>
 
 #include <functional>
 #include <string>
@@ -15,6 +16,7 @@
 
 namespace ntk {
 
+/// What is checked, and how much of it.
 struct VerifyOptions {
     std::string device = "auto";  ///< as make_backend takes it
     int threads = 0;              ///< CPU threads; 0: all
@@ -37,6 +39,7 @@ struct VerifyCheck {
     double seconds = 0;
 };
 
+/// All checks, in the order in which they were made.
 struct VerifyReport {
     std::vector<VerifyCheck> checks;
 
@@ -50,6 +53,7 @@ struct VerifyExpected {
     /// FNV-1a over the bits of 1000 x 1000 normals, as floats, of the stream {seed 0x0123456789abcdef, network 7, weights of layer 3}.
     std::uint64_t normals_hash = 0;
 
+    /// An infinite-width kernel of limit_inputs.
     struct Limit {
         Architecture architecture;
         InfiniteKernel kernel = InfiniteKernel::ntk;
@@ -70,6 +74,7 @@ struct VerifyExpected {
 
     /// Closed-form weights u(x) = K^{-1} k(x) (tests x samples, row by row) of the normalised tangent kernel of a ReLU family.
     struct ClosedForm {
+        /// The weights at one depth.
         struct Point {
             Index depth = 1;
             long double log10_max_one_minus_k = 0;
@@ -96,10 +101,10 @@ struct VerifyExpected {
 [[nodiscard]] VerifyExpected verify_constants();
 
 /// Runs all checks, in float64 and float32; the same result for the same options on one device, times aside. On the CPU, where there is
-/// no other device to compare with, one thread is compared with many: the same bits. `report` is called after each check. An Error within
+/// no other device to compare with, one thread is compared with many: the same bits. `progress` is called after each check. An Error within
 /// a check makes it one that failed. About 10 s on two cores.
-/// Throws Error(device_unavailable), Error(out_of_memory), and Error(invalid_argument) for too few networks.
+/// Throws Error(device_unavailable), Error(out_of_memory), Error(cancelled), and Error(invalid_argument) for too few networks.
 [[nodiscard]] VerifyReport verify(const VerifyOptions& options, const VerifyExpected& expected = verify_constants(),
-                                  const std::function<void(const VerifyCheck&)>& report = {});
+                                  const Progress<const VerifyCheck&>& progress = {});
 
 }  // namespace ntk

@@ -1,0 +1,7 @@
+#include <ntkcuda/version.hpp>
+
+namespace ntk {
+
+const char* version() { return NTKCUDA_VERSION; }
+
+}  // namespace ntk
