@@ -49,8 +49,10 @@ public:
             const Array samples = read_npy(name + ".npy");
             const std::ptrdiff_t train = numbers.at("train_sample_size"), test = numbers.at("test_sample_size"),
                                  diagonal = numbers.at("diagonal_size");
-            if (std::ssize(samples.values) != train + test + diagonal)
-                throw Error(ErrorCode::io, fmt::format("expected {} values", train + test + diagonal));
+            const auto size = std::ssize(samples.values);
+            const bool fits = train >= 0 && test >= 0 && diagonal >= 0 && train <= size && test <= size - train;
+            if (!fits || diagonal != size - train - test)
+                throw Error(ErrorCode::io, fmt::format("expected {} + {} + {} values, and there are {}", train, test, diagonal, size));
             const auto begin = samples.values.begin();
             record.train_sample.assign(begin, begin + train);
             record.test_sample.assign(begin + train, begin + train + test);

@@ -2,12 +2,11 @@
 #include <ntkcuda/depth_limit.hpp>
 #include <ntkcuda/version.hpp>
 
+#include "memory_limit.hpp"
 #include "state_folder.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
-
-#include <algorithm>
 
 // parameters.txt   what the records depend on (depth_parameters)
 // depth-L.npy      the numbers of a level, then its lists, then u
@@ -50,8 +49,9 @@ public:
             if (sizes.at("scored")) point.score = take(1).front();
             point.still = sizes.at("still");
             point.closed_form_note = sizes.at("note");
-            record.weights = HostMatrix<double>(sizes.at("tests"), sizes.at("samples"));
-            std::ranges::copy(take(record.weights.size()), record.weights.data());
+            const Index tests = sizes.at("tests"), samples = sizes.at("samples");
+            if (tests < 0 || samples < 0) throw Error(ErrorCode::io, "a size is negative");
+            record.weights = {tests, samples, take(checked_product({tests, samples}, sizeof(double), "u"))};
             return record;
         } catch (const std::exception& error) {
             throw Error(ErrorCode::io, fmt::format("{}.json and .npy: not a record of a depth study ({}); remove the two files or start "

@@ -9,6 +9,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <cmath>
 
 // parameters.txt   what the state depends on (ensemble_parameters)
 // ensemble.npy     one row of numbers, so that they are of one moment: networks, columns, products, histograms; the moments; centres and
@@ -29,24 +30,31 @@ public:
             if (at == array.values.end()) throw Error(ErrorCode::io, fmt::format("{}: too short for the state of an ensemble", path_));
             return *at++;
         };
+        const auto whole = [&] {
+            const double value = next();
+            if (!(value >= 0 && value <= 0x1p53 && value == std::floor(value)))
+                throw Error(ErrorCode::io,
+                            fmt::format("{}: {} where a number of things was expected: not the state of an ensemble", path_, value));
+            return static_cast<Index>(value);
+        };
         const auto moments = [&](Index count, Index columns) {
             HostMatrix<double> values(6, columns);
             std::generate(values.data(), values.data() + values.size(), next);
             return Moments(count, std::move(values));
         };
-        const auto networks = static_cast<Index>(next()), columns = static_cast<Index>(next()), products = static_cast<Index>(next());
-        const auto histograms = static_cast<std::size_t>(next());
-        if (columns < 0 || products < 0 || columns > std::ssize(array.values) || products > std::ssize(array.values))
-            throw Error(ErrorCode::io, fmt::format("{}: not the state of an ensemble", path_));
+        const Index networks = whole(), columns = whole(), products = whole(), histograms = whole();
+        if (columns > std::ssize(array.values) || products > std::ssize(array.values))
+            throw Error(ErrorCode::io, fmt::format("{}: too short for the state of an ensemble", path_));
         EnsembleState state;
         state.moments = moments(networks, columns);
         for (Index i = 0; i < products; ++i) state.centres.push_back(next());
         state.products = moments(networks, products);
-        for (std::size_t h = 0; h < histograms; ++h) {
+        for (Index h = 0; h < histograms; ++h) {
             ValueHistogram histogram;
-            for (auto bins = static_cast<Index>(next()); bins > 0; --bins) {
-                const auto bin = static_cast<std::int32_t>(next());
-                histogram.add_bin(bin, static_cast<std::uint64_t>(next()));
+            for (Index bins = whole(); bins > 0; --bins) {
+                const double bin = next();
+                if (!(std::fabs(bin) < 0x1p31)) throw Error(ErrorCode::io, fmt::format("{}: no bin has the number {}", path_, bin));
+                histogram.add_bin(static_cast<std::int32_t>(bin), static_cast<std::uint64_t>(whole()));
             }
             state.histograms.push_back(std::move(histogram));
         }

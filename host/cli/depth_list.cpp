@@ -12,7 +12,7 @@
 namespace ntk::cli {
 namespace {
 
-constexpr Index most_layers = 1'000'000'000;
+constexpr Index most_layers = 1'000'000'000, most_per_decade = 1000;
 
 Error bad(const std::string& text, const std::string& why) {
     return {ErrorCode::invalid_argument,
@@ -46,6 +46,8 @@ void add_logarithmic(const std::string& text, const std::vector<std::string>& ra
     if (range.size() < 3 || range.size() > 4 || range[2] != "log") throw bad(text, "a range is FIRST:LAST:log or FIRST:LAST:log:N");
     const Index first = parse_depth(text, range[0]), last = parse_depth(text, range[1]);
     const Index per_decade = range.size() == 4 ? parse_depth(text, range[3]) : 5;
+    if (per_decade > most_per_decade)
+        throw bad(text, fmt::format("{} depths a decade, and at most {} are taken", per_decade, most_per_decade));
     if (last < first) throw bad(text, fmt::format("the range {}:{} is empty", range[0], range[1]));
     const double step = 1 / static_cast<double>(per_decade), start = std::log10(static_cast<double>(first));
     for (Index k = 0;; ++k) {
