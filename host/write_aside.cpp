@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -13,6 +14,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <utility>
 
 namespace ntk {
 namespace {
@@ -40,6 +42,11 @@ std::filesystem::path directory_of(const std::string& file) {
     return parent.empty() ? "." : parent;
 }
 
+constexpr std::string_view aside_prefix = ".ntkcuda-", aside_suffix = ".part";
+
+/// Marks a new file as being written for as long as it is open, for remove_abandoned(), which must not have been faster.
+bool lock(int descriptor) { return flock(descriptor, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK; }
+
 }  // namespace
 
 FileAside::FileAside(const std::string& path) : path_(path), target_(path) {
@@ -50,7 +57,10 @@ FileAside::FileAside(const std::string& path) : path_(path), target_(path) {
         if (error) cannot_write(path, error.message());
     }
     descriptor_ = open(directory_of(target_).c_str(), O_WRONLY | O_TMPFILE | O_CLOEXEC, 0666);
-    if (descriptor_ < 0) open_beside();
+    if (descriptor_ < 0)
+        open_beside();
+    else
+        (void)lock(descriptor_);
 }
 
 FileAside::~FileAside() {
@@ -61,17 +71,22 @@ FileAside::~FileAside() {
 /// A name that no other process and no other file of this one has.
 std::string FileAside::new_name() const {
     static std::atomic<unsigned> count{0};
-    return directory_of(target_) / fmt::format(".ntkcuda-{}-{}.part", getpid(), count++);
+    return directory_of(target_) / fmt::format("{}{}-{}{}", aside_prefix, getpid(), count++, aside_suffix);
 }
 
 void FileAside::open_beside() {
-    std::string name;
-    do {
-        name = new_name();
+    for (;;) {
+        const std::string name = new_name();
         descriptor_ = open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    } while (descriptor_ < 0 && errno == EEXIST);
-    if (descriptor_ < 0) cannot_write(path_);
-    name_ = name;
+        if (descriptor_ < 0 && errno != EEXIST) cannot_write(path_);
+        if (descriptor_ < 0) continue;
+        struct stat info {};
+        if (lock(descriptor_) && fstat(descriptor_, &info) == 0 && info.st_nlink > 0) {
+            name_ = name;
+            return;
+        }
+        close(descriptor_);  // remove_abandoned() was faster
+    }
 }
 
 void FileAside::give_name() {
@@ -110,8 +125,8 @@ void FileAside::write_at(std::int64_t offset, std::string_view piece) {
 
 void FileAside::commit() {
     if (name_.empty()) give_name();
-    const int closed = close(descriptor_);  // a full disk or quota may show only here
-    descriptor_ = -1;
+    const int locked = dup(descriptor_);                           // of the same open file, which stays locked
+    const int closed = close(std::exchange(descriptor_, locked));  // a full disk or quota may show only here
     if (closed != 0 || std::rename(name_.c_str(), target_.c_str()) != 0) cannot_write(path_);
     name_.clear();
 }
@@ -124,6 +139,18 @@ void write_aside(const std::string& path, const std::vector<std::string_view>& p
         offset += static_cast<std::int64_t>(piece.size());
     }
     file.commit();
+}
+
+void remove_abandoned(const std::filesystem::path& directory) {
+    std::error_code unreadable;
+    for (const auto& entry : std::filesystem::directory_iterator(directory, unreadable)) {
+        const std::string name = entry.path().filename();
+        if (!name.starts_with(aside_prefix) || !name.ends_with(aside_suffix)) continue;
+        const int descriptor = open(entry.path().c_str(), O_RDWR | O_CLOEXEC);
+        if (descriptor < 0) continue;
+        if (flock(descriptor, LOCK_EX | LOCK_NB) == 0) unlink(entry.path().c_str());
+        close(descriptor);
+    }
 }
 
 }  // namespace ntk

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,5 +34,8 @@ private:
 
 /// Writes the pieces, one after another, as a FileAside.
 void write_aside(const std::string& path, const std::vector<std::string_view>& pieces);
+
+/// Removes the new files that processes which were killed have left in `directory`; those still being written are locked, and stay.
+void remove_abandoned(const std::filesystem::path& directory);
 
 }  // namespace ntk

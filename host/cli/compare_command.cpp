@@ -255,7 +255,7 @@ void add_compare_command(CLI::App& program) {
     command->callback([a] {
         if (a->run.out.empty())
             throw Error(ErrorCode::invalid_argument, "--out DIRECTORY is needed: where compare.csv, the figure and run.json go");
-        require_writable_directory(a->run.out);
+        const auto held = hold_output_directory(a->run.out);
         Run run("compare", a->run);
         with_precision(a->run, Fast::refused, [&]<class Real>(std::type_identity<Real>) { compute<Real>(*a, run); });
     });

@@ -388,7 +388,7 @@ void add_depth_command(CLI::App& program) {
     command->callback([a] {
         if (a->run.out.empty()) throw bad("--out DIRECTORY is needed: where depth.csv, u.npy, the figures and run.json go");
         if (a->run.precision != "fp64") throw bad("depth computes in fp64: what it measures lies below the digits of others");
-        require_writable_directory(a->run.out);
+        const auto held = hold_output_directory(a->run.out);
         Run run("depth", a->run);
         run.parameters.update(Json{{"kernel", a->kernel},
                                    {"depths", a->depths},

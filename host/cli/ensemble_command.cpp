@@ -243,7 +243,7 @@ void compute(Arguments& a, Run& run) {
             std::fill(architecture.hidden.begin(), architecture.hidden.end(), width);
             files.push_back(fmt::format("width-{}/", width));
             const std::string folder = report.path(files.back());
-            require_writable_directory(folder);
+            const auto held = hold_output_directory(folder);
             sweep.push_back(study(architecture, folder, report, false));
         }
         const EnsembleLimit limit = study.limit(architecture);
@@ -295,7 +295,7 @@ void add_ensemble_command(CLI::App& program) {
                     default_samples));
     command->callback([a] {
         if (a->run.out.empty()) refuse("--out DIRECTORY is needed: where mean.npy, ensemble.csv, the figures and run.json go");
-        require_writable_directory(a->run.out);
+        const auto held = hold_output_directory(a->run.out);
         Run run("ensemble", a->run);
         run.parameters.update(Json{{"networks", a->networks}, {"sampler", a->sampler}, {"block", a->block}, {"per-layer", a->per_layer}});
         if (!a->entries.empty()) run.parameters["entries"] = a->entries;

@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <limits>
 #include <tuple>
 
 namespace ntk::cli {
@@ -73,6 +74,14 @@ void normalize_kernel(const KernelSource<Real>& source, const SampleBlock& block
     kernel.backend()->normalize(row_diagonal.view(), col_diagonal.view(), kernel.view());
 }
 
+/// Whether the inputs, not all zero, are so small that no square of them is a normal number.
+template <class Real>
+bool square_underflows(const HostMatrix<double>& x) {
+    double largest = 0;
+    for (Index i = 0; i < x.size(); ++i) largest = std::max(largest, std::abs(x.data()[i]));
+    return largest > 0 && largest * largest < std::numeric_limits<Real>::min();
+}
+
 /// The kernel on its way into its file, block by block (one block where it fits into memory).
 template <class Real>
 class KernelJob {
@@ -121,6 +130,11 @@ public:
                 facts_.add(host_->norms(entries));
                 writing([&] { file_.write(row, col, entries); });
             });
+        if (facts_.max_abs < std::numeric_limits<Real>::min() && square_underflows<Real>(cols_.x))
+            throw Error(ErrorCode::invalid_argument,
+                        fmt::format("the kernel of {} lies below the range of {}, where digits are lost: scale the inputs, or --normalize "
+                                    "them",
+                                    arguments_.data.data.source, sizeof(Real) == sizeof(double) ? "float64" : "float32"));
         writing([&] {
             file_.finish();
             if (layers_) layers_->finish();

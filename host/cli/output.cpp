@@ -1,15 +1,18 @@
 #include "output.hpp"
 
+#include "host/write_aside.hpp"
+
 #include <ntkcuda/array_file.hpp>
 
 #include <fmt/format.h>
 #include <fcntl.h>
-#include <spawn.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
@@ -30,14 +33,20 @@ void require_writable_file(const std::string& path) {
         throw Error(ErrorCode::io, fmt::format("--out '{}': the directory '{}' does not exist", path, folder.string()));
     if (access(folder.c_str(), W_OK) != 0)
         throw Error(ErrorCode::io, fmt::format("--out '{}': cannot write to '{}': {}", path, folder.string(), std::strerror(errno)));
+    remove_abandoned(folder);
 }
 
-void require_writable_directory(const std::string& path) {
+std::unique_ptr<FolderLock> hold_output_directory(const std::string& path) {
     std::error_code error;
     fs::create_directories(path, error);
     if (error) throw Error(ErrorCode::io, fmt::format("--out '{}': cannot create the directory: {}", path, error.message()));
     if (access(path.c_str(), W_OK) != 0)
         throw Error(ErrorCode::io, fmt::format("--out '{}': cannot write there: {}", path, std::strerror(errno)));
+    auto lock = std::make_unique<FolderLock>(path);
+    remove_abandoned(path);
+    for (const auto& entry : fs::recursive_directory_iterator(path, fs::directory_options::skip_permission_denied))
+        if (entry.is_directory()) remove_abandoned(entry.path());
+    return lock;
 }
 
 std::string table(const std::vector<std::vector<std::string>>& rows) {
@@ -65,21 +74,19 @@ struct Terminal {
     const char* setting;
 };
 
-/// In the script's own directory, so that it holds plain file names and runs again by hand; without a shell, so any path is safe.
+/// In the script's own directory, so that it holds plain file names and runs again by hand; without a shell, so any path is safe. It ends
+/// with this process, however that ends: one left behind would write on into the files of the next run. (posix_spawn cannot say this.)
 bool run_gnuplot(const std::string& directory, const std::string& script) {
-    std::string file = script;
-    char program[] = "gnuplot";
-    char* const arguments[] = {program, file.data(), nullptr};
-    posix_spawn_file_actions_t silent;
-    posix_spawn_file_actions_init(&silent);
-    posix_spawn_file_actions_addchdir_np(&silent, directory.c_str());
-    posix_spawn_file_actions_addopen(&silent, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
-    posix_spawn_file_actions_addopen(&silent, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
-    pid_t child = 0;
-    const bool started = posix_spawnp(&child, program, &silent, nullptr, arguments, environ) == 0;
-    posix_spawn_file_actions_destroy(&silent);
+    const pid_t self = getpid(), child = vfork();  // nothing of a large memory is copied
+    if (child == 0) {
+        const int nowhere = open("/dev/null", O_WRONLY);
+        const bool ready = prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == self && chdir(directory.c_str()) == 0 &&
+                           dup2(nowhere, STDOUT_FILENO) >= 0 && dup2(nowhere, STDERR_FILENO) >= 0;
+        if (ready) execlp("gnuplot", "gnuplot", script.c_str(), nullptr);
+        _exit(127);
+    }
     int status = 1;
-    return started && waitpid(child, &status, 0) == child && status == 0;
+    return child > 0 && waitpid(child, &status, 0) == child && status == 0;
 }
 
 }  // namespace
@@ -114,7 +121,7 @@ Progress::Progress(const Run& run, std::string what)
     : what_(std::move(what)), quiet_(run.arguments().quiet), terminal_(isatty(STDERR_FILENO)) {}
 
 Progress::~Progress() {
-    if (shown_ && terminal_) fmt::print(stderr, "\r\033[K");
+    if (shown_ && terminal_) std::fputs("\r\033[K", stderr);
 }
 
 void Progress::operator()(Index done, Index total) {
@@ -132,11 +139,12 @@ void Progress::operator()(Index done, Index total, double left) {
     if (terminal_) {
         constexpr Index length = 30;
         const Index filled = total ? done * length / total : length;
-        fmt::print(stderr, "\r\033[K[{}{}] {}", std::string(static_cast<std::size_t>(filled), '#'),
-                   std::string(static_cast<std::size_t>(length - filled), ' '), line);
+        const std::string bar = fmt::format("\r\033[K[{}{}] {}", std::string(static_cast<std::size_t>(filled), '#'),
+                                            std::string(static_cast<std::size_t>(length - filled), ' '), line);
+        std::fputs(bar.c_str(), stderr);
         std::fflush(stderr);
     } else {
-        fmt::print(stderr, "{}\n", line);
+        print_line(stderr, line);
     }
     shown_ = true;
 }

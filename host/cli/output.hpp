@@ -2,6 +2,7 @@
 
 // Where results go: names inside --out, tables, figures.
 
+#include "folder_lock.hpp"
 #include "run.hpp"
 
 namespace ntk::cli {
@@ -10,8 +11,9 @@ namespace ntk::cli {
 [[nodiscard]] std::string beside(const std::string& file, const std::string& suffix);
 /// Refuses an --out that cannot be written before any work is done. Throws Error(io).
 void require_writable_file(const std::string& path);
-/// Creates the directory if needed. Throws Error(io) with the reason.
-void require_writable_directory(const std::string& path);
+/// Creates the directory if needed, holds it for this process, and removes what killed ones have left half-written in it. Throws Error(io)
+/// with the reason, and when another process holds it.
+[[nodiscard]] std::unique_ptr<FolderLock> hold_output_directory(const std::string& path);
 
 /// An aligned table for people: the first row is the header.
 [[nodiscard]] std::string table(const std::vector<std::vector<std::string>>& rows);

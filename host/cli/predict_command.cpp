@@ -297,7 +297,7 @@ void add_predict_command(CLI::App& program) {
         "  ntkcuda predict --data train.csv --test test.csv --kernel nngp --posterior --ridge 0.01 --out run");
     command->callback([a] {
         if (a->run.out.empty()) throw bad("--out DIRECTORY is needed: where predictions.npy, predict.csv and run.json go");
-        require_writable_directory(a->run.out);
+        const auto held = hold_output_directory(a->run.out);
         Run run("predict", a->run);
         if (a->run.fast()) a->kernel.gram = GramPrecision::half;
         run.parameters.update(Json{{"kernel", a->kernel.kernel},

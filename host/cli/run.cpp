@@ -9,7 +9,8 @@
 #include <cmath>
 #include <zip.h>
 
-#include <cstdio>
+#include <cerrno>
+#include <cstring>
 
 extern "C" char* openblas_get_config();
 
@@ -33,6 +34,11 @@ int exit_code(ErrorCode code) {
     return exit_other;
 }
 
+void print_line(std::FILE* to, const std::string& line) {
+    const bool written = std::fputs((line + "\n").c_str(), to) >= 0;
+    if (!written && to == stdout) throw Error(ErrorCode::io, fmt::format("standard output: cannot be written: {}", std::strerror(errno)));
+}
+
 Run::Run(std::string command, RunArguments arguments) : command_(std::move(command)), arguments_(std::move(arguments)) {
     parameters = {{"device", arguments_.device}, {"precision", arguments_.precision}, {"threads", arguments_.threads}};
     if (arguments_.memory_gib) parameters["memory"] = *arguments_.memory_gib;
@@ -41,11 +47,11 @@ Run::Run(std::string command, RunArguments arguments) : command_(std::move(comma
 }
 
 void Run::say(const std::string& line) const {
-    if (!arguments_.quiet) fmt::print(arguments_.json ? stderr : stdout, "{}\n", line);
+    if (!arguments_.quiet) print_line(arguments_.json ? stderr : stdout, line);
 }
 
 void Run::warn(const std::string& message) {
-    fmt::print(stderr, "warning: {}\n", message);
+    print_line(stderr, "warning: " + message);
     warnings_.push_back(message);
 }
 
@@ -110,7 +116,7 @@ Json Run::record() const {
 }
 
 void Run::finish() const {
-    if (arguments_.json) fmt::print("{}\n", record().dump(2));
+    if (arguments_.json) print_line(stdout, record().dump(2));
 }
 
 Json libraries() {

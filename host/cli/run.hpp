@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include <chrono>
+#include <cstdio>
 #include <functional>
 #include <string>
 
@@ -19,6 +20,9 @@ using Json = nlohmann::ordered_json;
 /// Exit codes of the contract.
 enum ExitCode { exit_done = 0, exit_other = 1, exit_bad_input = 2, exit_refused = 3, exit_no_device_or_memory = 4 };
 [[nodiscard]] int exit_code(ErrorCode code);
+
+/// Throws Error(io) when stdout cannot be written; that nobody can read stderr stops no work.
+void print_line(std::FILE* to, const std::string& line);
 
 class Run {
 public:
@@ -71,7 +75,9 @@ private:
     static constexpr double gib = 1024.0 * 1024.0 * 1024.0;
     using Clock = std::chrono::steady_clock;
     struct Stopwatch {
-        Stopwatch(Run& owner, std::string name, bool counts) : run(owner), phase(std::move(name)), compute(counts) {}
+        Stopwatch(Run& owner, std::string name, bool counts) : run(owner), phase(std::move(name)), compute(counts) {
+            run.add_time(phase, compute, 0);  // makes the entries: the destructor allocates nothing
+        }
         ~Stopwatch() { run.add_time(phase, compute, std::chrono::duration<double>(Clock::now() - start).count()); }
         Run& run;
         std::string phase;

@@ -115,7 +115,7 @@ void add_verify_command(CLI::App& program) {
         ->group("Checks");
     command->footer("Examples:\n  ntkcuda verify\n  ntkcuda verify --device cuda:1 --out checked");
     command->callback([a] {
-        if (!a->run.out.empty()) require_writable_directory(a->run.out);
+        const auto held = a->run.out.empty() ? nullptr : hold_output_directory(a->run.out);
         execute(*a);
     });
 }
