@@ -2,11 +2,11 @@
 
 #include "array_reader.hpp"
 #include "memory_limit.hpp"
+#include "npy_header.hpp"
 #include "write_aside.hpp"
 
 #include <fmt/format.h>
 
-#include <bit>
 #include <string_view>
 #include <type_traits>
 
@@ -20,26 +20,6 @@ std::pair<Index, Index> matrix_shape(const Array& array) {
     Index columns = 1;
     for (std::size_t k = 1; k < array.shape.size(); ++k) columns *= array.shape[k];
     return {array.shape[0], columns};
-}
-
-/// Magic, version 1.0, length and dictionary, padded to a multiple of 64 bytes: the bytes that numpy.save writes.
-template <class Real>
-std::string npy_header(const std::vector<Index>& shape) {
-    static_assert(std::is_same_v<Real, float> || std::is_same_v<Real, double>);
-    const char order = std::endian::native == std::endian::little ? '<' : '>';
-    std::string header = fmt::format("{{'descr': '{}f{}', 'fortran_order': False, 'shape': {}, }}", order, sizeof(Real), shape_text(shape));
-    constexpr std::size_t growth_digits = 21;  // NumPy leaves room for the first size to grow in place
-    if (!shape.empty()) header.append(growth_digits - std::to_string(shape[0]).size(), ' ');
-    constexpr std::size_t prefix = 10, alignment = 64;
-    const std::size_t unpadded = prefix + header.size() + 1;
-    header.append((alignment - unpadded % alignment) % alignment, ' ');
-    header += '\n';
-    if (header.size() > 0xffff)
-        throw Error(ErrorCode::invalid_argument, fmt::format("write_npy: an array of {} axes has too long a header", shape.size()));
-    std::string result("\x93NUMPY\x01\x00", 8);
-    result += static_cast<char>(header.size() & 0xff);
-    result += static_cast<char>(header.size() >> 8);
-    return result + header;
 }
 
 template <class Real>
@@ -63,7 +43,7 @@ template <class Real>
 void write_npy(const std::string& path, const std::vector<Index>& shape, const Real* values) {
     Index count = 1;
     for (const Index size : shape) count *= size;
-    const std::string header = npy_header<Real>(shape);
+    const std::string header = npy_header(native_float(sizeof(Real)), shape);
     write_aside(path, {header, bytes_of(values, count)});
 }
 
@@ -82,7 +62,7 @@ NpyFile<Real>::NpyFile(const std::string& path, const std::vector<Index>& shape)
     if (shape.empty()) throw Error(ErrorCode::invalid_argument, "NpyFile: an array without axes has no rows to write");
     cols_ = shape.back();
     for (std::size_t k = 0; k + 1 < shape.size(); ++k) rows_ *= shape[k];
-    const std::string header = npy_header<Real>(shape);
+    const std::string header = npy_header(native_float(sizeof(Real)), shape);
     start_ = static_cast<Index>(header.size());
     file_ = std::make_unique<FileAside>(path);
     file_->reserve(start_ + checked_product({rows_, cols_}, sizeof(Real), path) * static_cast<Index>(sizeof(Real)));

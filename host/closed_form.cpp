@@ -1,12 +1,9 @@
 #include <ntkcuda/closed_form.hpp>
 
+#include "closed_form_checks.hpp"
 #include "inverse_norm.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <cmath>
-#include <limits>
 #include <optional>
 
 namespace ntk {
@@ -18,37 +15,10 @@ constexpr Index eigenvalues_up_to = 4000;
 constexpr Index panel_rows = 256;
 
 template <class Real>
-constexpr double epsilon = std::numeric_limits<Real>::epsilon();
-
-template <class Real>
 Matrix<Real> copy_of(ConstMatrixView<Real> x, const std::shared_ptr<Backend<Real>>& backend) {
     Matrix<Real> result(backend, x.rows(), x.cols());
     backend->copy(x, result.view());
     return result;
-}
-
-template <class Real>
-HostMatrix<Real> diagonal_of(const Matrix<Real>& x) {
-    Matrix<Real> diagonal(x.backend(), x.rows(), 1);
-    x.backend()->diagonal(x.view(), diagonal.view());
-    return download(diagonal);
-}
-
-void require_shape(const char* what, Index rows, Index cols, Index expected_rows, Index expected_cols) {
-    if (rows != expected_rows || cols != expected_cols)
-        throw Error(ErrorCode::shape_mismatch,
-                    fmt::format("closed form: {} is {} x {}, expected {} x {}", what, rows, cols, expected_rows, expected_cols));
-}
-
-/// The norms of a kernel that can be worked with; throws for one that cannot.
-template <class Real>
-Norms checked_norms(const Matrix<Real>& kernel) {
-    if (kernel.rows() != kernel.cols() || kernel.rows() == 0)
-        throw Error(ErrorCode::shape_mismatch, fmt::format("closed form: the kernel is {} x {}, expected square with at least one sample",
-                                                           kernel.rows(), kernel.cols()));
-    const Norms norms = kernel.backend()->norms(kernel.view());
-    if (!norms.finite) throw Error(ErrorCode::invalid_argument, "closed form: the kernel has entries that are not finite");
-    return norms;
 }
 
 template <class Real>
@@ -60,13 +30,6 @@ double inverse_one_norm(const Matrix<Real>& factor) {
         backend->cholesky_solve(factor.view(), on_device.view());
         backend->download(on_device.view(), x.view());
     });
-}
-
-template <class Real>
-double mean_of(const HostMatrix<Real>& values) {
-    double sum = 0;
-    for (Index i = 0; i < values.size(); ++i) sum += static_cast<double>(values.data()[i]);
-    return sum / static_cast<double>(values.size());
 }
 
 /// The smallest eigenvalue from above, by inverse iteration: within 2 % of the one below unless they nearly agree.
@@ -148,9 +111,7 @@ struct Refused {
     }
 
     std::string advice(double smallest, const std::optional<std::pair<Index, Index>>& equal) const {
-        const double lift = std::max(0.0, -smallest) + rounding();
-        const double enough = ridge + (lift > 0 ? std::pow(10, std::ceil(std::log10(lift))) : 1);
-        std::string text = fmt::format("try a ridge of {:.1e} (--ridge)", enough);
+        std::string text = fmt::format("try a ridge of {:.1e} (--ridge)", ridge + lifting_ridge(smallest, rounding()));
         if (equal) text += fmt::format(", or remove one of the equal samples {} and {}", equal->first, equal->second);
         if (sizeof(Real) < sizeof(double) || resolved > 0) text += ", or --precision fp64";
         return text;
@@ -193,8 +154,7 @@ struct Refused {
 
 template <class Real>
 KernelSystem<Real>::KernelSystem(Matrix<Real> kernel, double ridge, double resolution) : factor_(std::move(kernel)) {
-    if (!(ridge >= 0) || !std::isfinite(ridge))
-        throw Error(ErrorCode::invalid_argument, fmt::format("the ridge must be a finite number >= 0, not {}", ridge));
+    require_ridge(ridge);
     double one_norm = checked_norms(factor_).one;
     const auto& backend = factor_.backend();
     const HostMatrix<Real> diagonal = diagonal_of(factor_);
@@ -212,6 +172,15 @@ KernelSystem<Real>::KernelSystem(Matrix<Real> kernel, double ridge, double resol
         if (const double smallest = smallest_eigenvalue_of(factor_); smallest < refused.resolved) refused.throw_unresolved(smallest);
     const HostMatrix<Real> pivots = diagonal_of(factor_);
     for (Index i = 0; i < pivots.rows(); ++i) report_.log_determinant += 2 * std::log(static_cast<double>(pivots(i, 0)));
+}
+
+template <class Real>
+KernelSystem<Real> KernelSystem<Real>::from_factor(Matrix<Real> factor, const SystemReport& report) {
+    require_shape("the factor", factor.rows(), factor.cols(), std::max<Index>(1, factor.rows()), std::max<Index>(1, factor.rows()));
+    KernelSystem system;
+    system.factor_ = std::move(factor);
+    system.report_ = report;
+    return system;
 }
 
 template <class Real>
@@ -255,55 +224,17 @@ Matrix<Real> KernelSystem<Real>::posterior_variance(InputView<Real> cross, Input
 }
 
 template <class Real>
-GradientFlow<Real>::GradientFlow(Matrix<Real> kernel, double resolution) : vectors_(std::move(kernel)) {
-    checked_norms(vectors_);
-    const double coarse = resolution * mean_of(diagonal_of(vectors_));
-    coarse_ = coarse > 0;
-    const Index n = vectors_.rows();
-    Matrix<Real> values(vectors_.backend(), n, 1);
-    vectors_.backend()->eigen(vectors_.view(), values.view(), true);
-    const HostMatrix<Real> on_host = download(values);
-    values_.assign(on_host.data(), on_host.data() + n);
-
-    const double smallest = values_.front(), largest = values_.back();
-    resolution_ = std::max(coarse, static_cast<double>(n) * epsilon<Real> * std::max(largest, -smallest));
-    if (smallest < -resolution_)
-        throw Error(ErrorCode::not_positive_definite,
-                    fmt::format("the kernel matrix of {} samples is not positive semidefinite: its smallest eigenvalue is {:.3g}, where "
-                                "rounding amounts to {:.1e}",
-                                n, smallest, resolution_));
-    report_.condition_is_estimate = false;
-    report_.condition = smallest > 0 ? largest / smallest : std::numeric_limits<double>::infinity();
-    for (const double lambda : values_) report_.log_determinant += lambda > 0 ? std::log(lambda) : -std::numeric_limits<double>::infinity();
+GradientFlow<Real>::GradientFlow(Matrix<Real> kernel, double resolution) : spectrum_(std::move(kernel), resolution) {
+    spectrum_.require_semidefinite();
+    report_ = spectrum_.report();
 }
 
 template <class Real>
 Matrix<Real> GradientFlow<Real>::predict(InputView<Real> cross, InputView<Real> y, double time) const {
-    const Index n = vectors_.rows();
-    require_shape("the cross kernel", cross.rows(), cross.cols(), cross.rows(), n);
-    require_shape("y", y.rows(), y.cols(), n, y.cols());
-    if (!(time > 0)) throw Error(ErrorCode::invalid_argument, fmt::format("the time must be > 0, not {}", time));
-    if (values_.front() <= resolution_ && !(time * resolution_ <= 1))
-        throw Error(
-            ErrorCode::not_positive_definite,
-            fmt::format("gradient flow to time {:.3g} hangs on eigenvalues of the kernel that rounding has made up: the smallest is "
-                        "{:.3g}, rounding amounts to {:.1e}; try a time up to {:.1e}, or remove equal samples{}",
-                        time, values_.front(), resolution_, 1 / resolution_,
-                        sizeof(Real) < sizeof(double) || coarse_ ? ", or --precision fp64" : ""));
-
-    const auto& backend = vectors_.backend();
-    Matrix<Real> modes(backend, n, y.cols()), weights(backend, n, y.cols()), result(backend, cross.rows(), y.cols());
-    backend->gemm(Transpose::no, Transpose::no, 1, vectors_.view(), y, 0, modes.view());
-    HostMatrix<Real> mode = download(modes);
-    for (Index i = 0; i < n; ++i) {
-        const double lambda = values_[static_cast<std::size_t>(i)];
-        const double gain = lambda == 0 ? time : -std::expm1(-time * lambda) / lambda;
-        for (Index j = 0; j < mode.cols(); ++j) mode(i, j) = static_cast<Real>(gain * mode(i, j));
-    }
-    backend->upload(mode.view(), modes.view());
-    backend->gemm(Transpose::yes, Transpose::no, 1, vectors_.view(), modes.view(), 0, weights.view());
-    backend->gemm(Transpose::no, Transpose::no, 1, cross, weights.view(), 0, result.view());
-    backend->synchronize();  // `mode` must outlive its copy
+    require_shape("the cross kernel", cross.rows(), cross.cols(), cross.rows(), spectrum_.samples());
+    const Matrix<Real> coefficients = spectrum_.flow_coefficients(y, time);
+    Matrix<Real> result(coefficients.backend(), cross.rows(), y.cols());
+    coefficients.backend()->gemm(Transpose::no, Transpose::no, 1, cross, coefficients.view(), 0, result.view());
     return result;
 }
 

@@ -156,6 +156,14 @@ Dataset load_data(const DataOptions& options) try {
     throw Error(ErrorCode::out_of_memory, options.source + ": the system refused the memory that reading it needs");
 }
 
+Dataset load_targets(const DataOptions& options, Index samples) {
+    Dataset data;
+    data.source = options.labels;
+    data.x = HostMatrix<double>(samples, 0);
+    encode_labels(read_labels(options.labels, samples), options, data);
+    return data;
+}
+
 std::string bundled_data(const std::string& file) {
     std::vector<std::filesystem::path> places;
     if (const char* chosen = std::getenv("NTKCUDA_DATA_DIR"); chosen && *chosen) {

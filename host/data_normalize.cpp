@@ -51,7 +51,23 @@ std::vector<Column> column_statistics(const HostMatrix<double>& x) {
     return result;
 }
 
-void standardize(const std::vector<Column>& columns, Dataset& data) {
+HostMatrix<double> as_matrix(const std::vector<Column>& columns) {
+    const auto count = static_cast<Index>(columns.size());
+    HostMatrix<double> result(4, count);
+    for (Index j = 0; j < count; ++j) {
+        const Column& column = columns[static_cast<std::size_t>(j)];
+        result(0, j) = column.exponent;
+        result(1, j) = column.shift;
+        result(2, j) = column.mean;
+        result(3, j) = column.deviation;
+    }
+    return result;
+}
+
+void standardize(const HostMatrix<double>& statistics, Dataset& data) {
+    std::vector<Column> columns;
+    for (Index j = 0; j < data.features(); ++j)
+        columns.push_back({static_cast<int>(statistics(0, j)), statistics(1, j), statistics(2, j), statistics(3, j)});
     for (Index i = 0; i < data.samples(); ++i) {
         for (Index j = 0; j < data.features(); ++j) {
             double& value = data.x(i, j);
@@ -68,28 +84,35 @@ void standardize(const std::vector<Column>& columns, Dataset& data) {
 
 }  // namespace
 
+Normalizer make_normalizer(Normalization normalization, const Dataset& train) {
+    if (train.x.empty()) throw Error(ErrorCode::invalid_argument, "normalize: no samples");
+    return {normalization, train.features(),
+            normalization == Normalization::standardize ? as_matrix(column_statistics(train.x)) : HostMatrix<double>()};
+}
+
+void Normalizer::apply(Dataset& data) const {
+    if (data.features() != features)
+        throw Error(ErrorCode::shape_mismatch, fmt::format("{} has {} features and the training samples have {}: both must have as many",
+                                                           data.source, data.features(), features));
+    switch (normalization) {
+        case Normalization::none:
+            return;
+        case Normalization::standardize:
+            return standardize(columns, data);
+        case Normalization::sphere:
+            return rescale_rows(data.x, std::sqrt(static_cast<double>(features)), data.source);
+        case Normalization::unit:
+            return rescale_rows(data.x, 1, data.source);
+    }
+}
+
 void normalize(Normalization normalization, Dataset& train, Dataset* test) {
     if (test && test->features() != train.features())
         throw Error(ErrorCode::shape_mismatch, fmt::format("{} has {} features and {} has {}: training and test samples must have as many",
                                                            train.source, train.features(), test->source, test->features()));
-    if (train.x.empty()) throw Error(ErrorCode::invalid_argument, "normalize: no samples");
-    switch (normalization) {
-        case Normalization::none:
-            return;
-        case Normalization::standardize: {
-            const std::vector<Column> columns = column_statistics(train.x);
-            standardize(columns, train);
-            if (test) standardize(columns, *test);
-            return;
-        }
-        case Normalization::sphere:
-        case Normalization::unit: {
-            const double norm = normalization == Normalization::unit ? 1 : std::sqrt(static_cast<double>(train.features()));
-            rescale_rows(train.x, norm, train.source);
-            if (test) rescale_rows(test->x, norm, test->source);
-            return;
-        }
-    }
+    const Normalizer normalizer = make_normalizer(normalization, train);
+    normalizer.apply(train);
+    if (test) normalizer.apply(*test);
 }
 
 Normalization parse_normalization(const std::string& name) {

@@ -83,6 +83,23 @@ Network<Real> draw_network(const std::shared_ptr<Backend<Real>>& backend, const 
     return network;
 }
 
+Weights draw_weights(const Architecture& architecture, std::uint64_t seed, std::uint32_t index) {
+    architecture.validate();
+    const bool scaled = architecture.parametrization == Parametrization::standard;
+    const auto draw = [&](std::uint32_t stream, Index rows, Index cols, double factor) {
+        HostMatrix<double> values = host_normals({seed, index, stream}, rows, cols);
+        for (Index e = 0; scaled && e < values.size(); ++e) values.data()[e] *= factor;
+        return values;
+    };
+    Weights weights;
+    for (Index l = 1; l <= architecture.depth(); ++l) {
+        weights.weights.push_back(draw(weight_stream(l), architecture.width(l), architecture.width(l - 1), weight_factor(architecture, l)));
+        if (architecture.biases != Biases::none)
+            weights.biases.push_back(draw(bias_stream(l), 1, architecture.width(l), architecture.bias_std));
+    }
+    return weights;
+}
+
 Architecture architecture_of(const Weights& weights, const Architecture& like) {
     if (weights.weights.empty()) mismatch("the weights hold no layer: expected W1, W2, ..");
     Architecture architecture = like;

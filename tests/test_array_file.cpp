@@ -323,6 +323,35 @@ TEST(NpyFile, AFullDiskIsFoundBeforeAnyWork) {
     EXPECT_EQ(folder.entries(), 0U);
 }
 
+TEST(WriteNpz, MembersComeBackAndTheSameBytesAgain) {
+    const TemporaryFolder folder;
+    HostMatrix<double> values(3, 2), wide(2, 5);
+    for (Index e = 0; e < 6; ++e) values.data()[e] = std::sqrt(static_cast<double>(e)) - 1;
+    const HostMatrix<double> none(0, 4);
+    const std::string text("a \"text\"\n\xff\0 of bytes", 20);
+    const std::vector<NpzMember> members{{"values", values.view()}, {"text", std::string_view(text)}, {"none", none.view()}};
+    write_npz(folder.path("a.npz"), members);
+    const auto arrays = read_npz(folder.path("a.npz"));
+    ASSERT_EQ(arrays.size(), 3U);
+    EXPECT_EQ(arrays[0].first, "values");
+    EXPECT_EQ(arrays[0].second.shape, (std::vector<Index>{3, 2}));
+    EXPECT_EQ(arrays[0].second.values, std::vector<double>(values.data(), values.data() + 6));
+    EXPECT_EQ(arrays[1].first, "text");
+    EXPECT_TRUE(arrays[1].second.integral);
+    std::string back;
+    for (const double byte : arrays[1].second.values) back += static_cast<char>(static_cast<unsigned char>(byte));
+    EXPECT_EQ(back, text);
+    EXPECT_EQ(arrays[2].second.shape, (std::vector<Index>{0, 4}));
+    write_npz(folder.path("b.npz"), members);
+    EXPECT_EQ(read_bytes(folder.path("a.npz")), read_bytes(folder.path("b.npz")));
+    EXPECT_EQ(folder.entries(), 2U);
+    expect_error(ErrorCode::shape_mismatch, {"'wide'", "gaps"}, [&] {
+        write_npz(folder.path("a.npz"), {{"wide", ConstMatrixView<double>(wide.view()).col_range(1, 2)}});
+    });
+    expect_error(ErrorCode::io, {"none/a.npz"}, [&] { write_npz(folder.path("none/a.npz"), members); });
+    EXPECT_EQ(read_bytes(folder.path("a.npz")), read_bytes(folder.path("b.npz")));
+}
+
 TEST(WriteText, ReplacesWholeFilesAndLeavesNothingElse) {
     const TemporaryFolder folder;
     const std::string path = folder.path("a.txt");

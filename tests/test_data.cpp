@@ -561,6 +561,38 @@ TEST(Normalize, StandardizeFarFromZero) {
     EXPECT_NEAR(train.x(0, 0), -1 / std::sqrt(999.0), 1e-6);
 }
 
+TEST(Normalize, ANormalizerServesLaterSamples) {
+    for (const auto normalization : {Normalization::sphere, Normalization::unit, Normalization::standardize, Normalization::none}) {
+        Dataset train = load_data({.source = "gaussian:n=20,d=3,seed=1"}), test = load_data({.source = "gaussian:n=5,d=3,seed=2"}),
+                later = test;
+        for (Index i = 0; i < 20; ++i) train.x(i, 1) = 7;  // a constant column
+        const Normalizer normalizer = make_normalizer(normalization, train);
+        EXPECT_EQ(normalizer.columns.empty(), normalization != Normalization::standardize);
+        normalize(normalization, train, &test);
+        normalizer.apply(later);
+        for (Index e = 0; e < test.x.size(); ++e) EXPECT_EQ(later.x.data()[e], test.x.data()[e]);
+        Dataset other = load_data({.source = "gaussian:n=5,d=4,seed=2"});
+        expect_error(ErrorCode::shape_mismatch, {"4 features", "3"}, [&] { normalizer.apply(other); });
+    }
+}
+
+TEST(LoadTargets, LabelsAlone) {
+    const TemporaryFolder folder;
+    DataOptions options;
+    options.labels = folder.file("labels.csv", "label\nb\na\nb\n");
+    const Dataset train = load_targets(options, 3);
+    EXPECT_EQ(train.classes, (std::vector<std::string>{"a", "b"}));
+    EXPECT_EQ(train.label, (std::vector<Index>{1, 0, 1}));
+    EXPECT_EQ(train.y.rows(), 3);
+    EXPECT_EQ(train.samples(), 3);
+    EXPECT_EQ(train.features(), 0);
+    EXPECT_THROW((void)load_targets(options, 5), Error);
+    options.labels = folder.file("values.csv", "value\n0.5\n1.25\n");
+    const Dataset values = load_targets(options, 2);
+    EXPECT_FALSE(values.classification());
+    EXPECT_EQ(values.y(1, 0), 1.25);
+}
+
 TEST(Normalize, NoneAndNames) {
     Dataset train = dataset(1, 2, {0, 5});
     normalize(Normalization::none, train);

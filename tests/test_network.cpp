@@ -106,6 +106,20 @@ TYPED_TEST(Networks, GivenNormalsMakeTheDrawnNetwork) {
     }
 }
 
+TYPED_TEST(Networks, DrawnWeightsMakeTheDrawnNetwork) {
+    const auto backend = make_backend<TypeParam>("cpu", 2);
+    for (const auto parametrization : {Parametrization::ntk, Parametrization::standard}) {
+        const Architecture architecture = example(parametrization);
+        const auto drawn = draw_network(backend, architecture, 42, 6),
+                   made = make_network(backend, architecture, draw_weights(architecture, 42, 6));
+        for (std::size_t l = 0; l < 3; ++l) {
+            EXPECT_TRUE(same_bits(download(drawn.weight[l]), download(made.weight[l])));
+            EXPECT_TRUE(same_bits(download(drawn.bias[l]), download(made.bias[l])));
+        }
+    }
+    EXPECT_TRUE(draw_weights({.inputs = 2, .hidden = {3}}, 1).biases.empty());
+}
+
 TYPED_TEST(Networks, BothParametrizationsDrawTheSameFunction) {
     const auto backend = make_backend<TypeParam>("cpu", 2);
     const auto a = draw_network(backend, example(Parametrization::ntk), 1),

@@ -113,9 +113,11 @@ Samples load_samples(const DataArguments& arguments, bool hold_out) {
         samples.train = std::move(train);
         samples.test = std::move(test);
     }
-    samples.normalization =
+    const Normalization normalization =
         arguments.normalization.empty() ? samples.train.default_normalization : parse_normalization(arguments.normalization);
-    normalize(samples.normalization, samples.train, samples.test ? &*samples.test : nullptr);
+    samples.normalizer = make_normalizer(normalization, samples.train);
+    samples.normalizer.apply(samples.train);
+    if (samples.test) samples.normalizer.apply(*samples.test);
     return samples;
 }
 

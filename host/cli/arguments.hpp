@@ -51,7 +51,7 @@ void add_network_options(CLI::App& command, NetworkArguments& network, bool with
 struct Samples {
     Dataset train;
     std::optional<Dataset> test;
-    Normalization normalization = Normalization::none;
+    Normalizer normalizer;  ///< what was applied to both
 };
 /// `hold_out`: without --test, split the data by --split and --split-seed.
 [[nodiscard]] Samples load_samples(const DataArguments& arguments, bool hold_out);

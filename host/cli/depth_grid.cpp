@@ -1,5 +1,7 @@
 #include "depth_grid.hpp"
 
+#include "value_list.hpp"
+
 #include <ntkcuda/array_file.hpp>
 #include <ntkcuda/depth_limit.hpp>
 #include <ntkcuda/error.hpp>
@@ -10,7 +12,6 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <sstream>
 
 namespace ntk::cli {
 namespace {
@@ -37,13 +38,6 @@ Error bad(const std::string& option, const std::string& text, const std::string&
     return {
         ErrorCode::invalid_argument,
         fmt::format("{} '{}': {}; expected FROM:TO:COUNT such as 0.5:2.5:9, or ascending values such as 1,sqrt(2),2", option, text, why)};
-}
-
-std::vector<std::string> fields(const std::string& text, char delimiter) {
-    std::vector<std::string> result;
-    std::istringstream stream(text);
-    for (std::string field; std::getline(stream, field, delimiter);) result.push_back(field);
-    return result;
 }
 
 std::string or_empty(const std::optional<Index>& depth) { return depth ? std::to_string(*depth) : ""; }

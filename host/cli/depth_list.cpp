@@ -1,5 +1,7 @@
 #include "depth_list.hpp"
 
+#include "value_list.hpp"
+
 #include <ntkcuda/error.hpp>
 
 #include <fmt/format.h>
@@ -7,7 +9,6 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <sstream>
 
 namespace ntk::cli {
 namespace {
@@ -26,13 +27,6 @@ Index parse_depth(const std::string& text, const std::string& item) {
         value != std::rint(value))
         throw bad(text, fmt::format("'{}' is not a whole number from 1 to {}", item, most_layers));
     return static_cast<Index>(value);
-}
-
-std::vector<std::string> fields(const std::string& text, char delimiter) {
-    std::vector<std::string> result;
-    std::istringstream stream(text);
-    for (std::string field; std::getline(stream, field, delimiter);) result.push_back(field);
-    return result;
 }
 
 /// The next of 1, 2, 5, 10, 20, 50, .. after `depth`.

@@ -2,6 +2,7 @@
 
 #include "commands.hpp"
 #include "kernel_memory.hpp"
+#include "kernel_spectrum_files.hpp"
 #include "output.hpp"
 
 #include <ntkcuda/array_file.hpp>
@@ -23,6 +24,7 @@ struct Arguments {
     DataArguments data;
     NetworkArguments network;
     KernelArguments kernel;
+    SpectrumArguments spectrum;
     bool per_layer = false, normalized = false;
 };
 
@@ -204,6 +206,8 @@ void compute(const Arguments& a, Run& run) {
     memory.limit_jacobian_block(run);
     const KernelPlan plan = plan_kernel(run, memory, n1, n2);
     run.require_memory("the kernel", plan.bytes);
+    check_spectrum(a.spectrum, run, samples.test.has_value(), memory.block(), n1 * rows_per_sample(memory.block(), architecture),
+                   sizeof(Real));
     if (!plan.whole())
         run.say(fmt::format("blocks    {} of up to {} samples a side: at once the kernel needs {}, and {}", plan.blocks.count(),
                             plan.blocks.side, readable_bytes(plan.whole_bytes), run.memory_available_text()));
@@ -217,6 +221,7 @@ void compute(const Arguments& a, Run& run) {
         {{"rows", job.rows()}, {"cols", job.cols()}, {"frobenius", facts.frobenius}, {"max_abs", facts.max_abs}, {"file", a.run.out}});
     if (!plan.whole())
         run.results["blocks"] = {{"count", plan.blocks.count()}, {"samples", plan.blocks.side}, {"memory_at_once", plan.whole_bytes}};
+    write_spectrum(a.spectrum, run, backend, samples.train, kernel_resolution(a.kernel, job.rows()));
     write_text(beside(a.run.out, ".run.json"), run.record().dump(2) + "\n");
     run.say(fmt::format("kernel    {} ({}), {} x {}: {}", a.kernel.kernel, a.kernel.block, job.rows(), job.cols(), a.run.out));
     run.finish();
@@ -232,10 +237,12 @@ void add_kernel_command(CLI::App& program) {
     add_kernel_options(*command, a->kernel, "empirical-ntk");
     command->add_flag("--per-layer", a->per_layer, "also the term of every layer: FILE.layers.npy, L x the shape")->group("Kernel");
     command->add_flag("--normalized", a->normalized, "divide by the square roots of both diagonals")->group("Kernel");
+    add_spectrum_options(*command, a->spectrum);
     add_run_options(*command, a->run);
     command->footer(
         "Examples:\n  ntkcuda kernel --samples 500 --depth 4 --width 1024 --out K.npy\n"
-        "  ntkcuda kernel --kernel ntk --data train.csv --test test.csv --depth 10 --out cross.npy");
+        "  ntkcuda kernel --kernel ntk --data train.csv --test test.csv --depth 10 --out cross.npy\n"
+        "  ntkcuda kernel --kernel ntk --eigenvalues --eigenvectors 10 --out K.npy");
     command->callback([a] {
         require_writable_file(a->run.out);
         Run run("kernel", a->run);
@@ -244,7 +251,9 @@ void add_kernel_command(CLI::App& program) {
                                    {"block", a->kernel.block},
                                    {"method", a->kernel.method},
                                    {"per-layer", a->per_layer},
-                                   {"normalized", a->normalized}});
+                                   {"normalized", a->normalized},
+                                   {"eigenvalues", a->spectrum.eigenvalues}});
+        if (a->spectrum.eigenvectors > 0) run.parameters["eigenvectors"] = a->spectrum.eigenvectors;
         with_precision(a->run, Fast::taken, [&]<class Real>(std::type_identity<Real>) { compute<Real>(*a, run); });
     });
 }

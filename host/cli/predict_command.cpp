@@ -1,16 +1,15 @@
 // ntkcuda predict: closed-form regression or classification.
 
 #include "commands.hpp"
+#include "fit_file.hpp"
 #include "kernel_memory.hpp"
-#include "report.hpp"
+#include "predict.hpp"
+#include "predict_output.hpp"
+#include "value_list.hpp"
 
-#include <ntkcuda/array_file.hpp>
-#include <ntkcuda/closed_form.hpp>
 #include <ntkcuda/depth_limit.hpp>
-#include <ntkcuda/metrics.hpp>
 
 #include <CLI/App.hpp>
-#include <CLI/Validators.hpp>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -20,50 +19,32 @@
 namespace ntk::cli {
 namespace {
 
-struct Arguments {
-    RunArguments run;
-    DataArguments data;
-    NetworkArguments network;
-    KernelArguments kernel;
-    double ridge = 0;
-    std::optional<double> time;
-    bool posterior = false, initial_function = false;
-};
-
 Error bad(const std::string& message) { return {ErrorCode::invalid_argument, message}; }
 
-void check(const Arguments& a, const Architecture& architecture, Index targets) {
+void check(const PredictArguments& a, const Architecture& architecture, Index targets) {
     const KernelName name = parse_kernel(a.kernel.kernel);
     const Block block = parse_block(a.kernel.block);
     if (block == Block::diag) throw bad("--block diag is not a system to solve; use trace or full");
-    if (a.time && a.ridge > 0) throw bad("--time and --ridge exclude each other: gradient flow has no ridge");
     if (a.posterior && name != KernelName::nngp && name != KernelName::empirical_nngp)
         throw bad("--posterior is the NNGP posterior: use --kernel nngp or empirical-nngp");
-    if (a.posterior && a.time) throw bad("--posterior and --time exclude each other");
     if (a.initial_function && !is_empirical(name))
         throw bad("--initial-function needs a finite network: use --kernel empirical-ntk or empirical-nngp");
     if ((block == Block::full || a.initial_function) && architecture.outputs != targets)
         throw bad(fmt::format("{} needs one output a target: --outputs is {}, the data have {} targets",
                               block == Block::full ? "--block full" : "--initial-function", architecture.outputs, targets));
+    if (a.path() && rows_per_sample(block, architecture) > 1)
+        throw bad("several ridges or times leave out one sample at a time, and --block full has several rows a sample; use --block trace");
     require_widths(name, a.network, architecture);
 }
-
-template <class Real>
-struct Solution {
-    HostMatrix<double> predictions;              // tests x targets
-    std::optional<HostMatrix<double>> variance;  // tests x 1
-    SystemReport report;
-    std::string solver = "cholesky";
-};
 
 /// Above this condition number the entries of a limiting kernel no longer hold what its solution needs, and differences do.
 constexpr double ill_conditioned = 1e8;
 
 /// The family of the limiting kernel where its solution can be had from differences (normalized_system.hpp): a plain system, float64, ntk
 /// parametrization, and a kernel that is a function of the angle.
-std::optional<KernelFamily> family_by_differences(const Arguments& a, const Samples& samples, const Architecture& architecture) {
+std::optional<KernelFamily> family_by_differences(const PredictArguments& a, const Samples& samples, const Architecture& architecture) {
     const KernelName name = parse_kernel(a.kernel.kernel);
-    if (is_empirical(name) || a.ridge > 0 || a.time || a.posterior || a.kernel.block == "full" ||
+    if (is_empirical(name) || a.ridges.back() > 0 || !a.times.empty() || a.posterior || a.kernel.block == "full" ||
         architecture.parametrization != Parametrization::ntk)
         return std::nullopt;
     KernelFamily family;
@@ -90,14 +71,14 @@ DepthOptions differences(const KernelFamily& family, Index depth) {
 
 /// u(x) y from the differences 1 - K. Unequal norms (homogeneous kernels only) enter by their ratio.
 /// Throws Error(not_positive_definite) where these do not resolve it either.
-Solution<double> solve_by_differences(const std::shared_ptr<Backend<double>>& backend, const KernelFamily& family, const Samples& samples,
-                                      Index depth) {
+Solution solve_by_differences(const std::shared_ptr<Backend<double>>& backend, const KernelFamily& family, const Samples& samples,
+                              Index depth) {
     const DepthResult result = depth_limit(backend, samples.train, &*samples.test, differences(family, depth));
     const DepthPoint& point = result.points.front();
     if (!point.closed_form_note.empty()) throw Error(ErrorCode::not_positive_definite, point.closed_form_note);
     const HostMatrix<double>&u = result.weights.front(), &y = samples.train.y;
     const bool by_norm = family.dual.homogeneous() && family.bias_std == 0;
-    Solution<double> solution;
+    Solution solution;
     solution.predictions = HostMatrix<double>(u.rows(), y.cols());
     for (Index i = 0; i < u.rows(); ++i)
         for (Index j = 0; j < u.cols(); ++j) {
@@ -112,21 +93,54 @@ Solution<double> solve_by_differences(const std::shared_ptr<Backend<double>>& ba
 }
 
 /// What prediction takes at once: the symmetric kernel is made, then the cross kernel beside it, then the system is solved in place.
-double predict_bytes(const Arguments& a, const KernelMemory& memory, const Samples& samples, std::size_t real_size) {
+double predict_bytes(const PredictArguments& a, const KernelMemory& memory, const Samples& samples, std::size_t real_size) {
     const Index n = samples.train.samples(), m = samples.test->samples();
     const double kernel = memory.result(n, 0), cross = memory.result(m, n), real = static_cast<double>(real_size);
     const double features = static_cast<double>(samples.train.features()) * real;
     double solving = kernel + cross + static_cast<double>(n + m) * features;
-    solving += 4 * static_cast<double>(n * samples.train.y.cols()) * real;           // targets, and the weights of the samples
-    if (a.time) solving += (memory.on_cpu() ? 2 : 3) * kernel;                       // work space of the eigenvectors
-    if (a.posterior) solving += cross;                                               // its rows, solved
-    if (a.posterior || a.initial_function) solving += memory.making(n, 0) - kernel;  // one more pass
+    solving += 4 * static_cast<double>(n * samples.train.y.cols()) * real;            // targets, and the weights of the samples
+    if (a.path() || !a.times.empty()) solving += (memory.on_cpu() ? 2 : 3) * kernel;  // work space of the eigenvectors
+    if (a.posterior) solving += cross;                                                // its rows, solved
+    if (a.posterior || a.initial_function) solving += memory.making(n, 0) - kernel;   // one more pass
     return memory.fixed(n + m) + std::max({memory.making(n, 0) + static_cast<double>(m) * features, kernel + memory.making(m, n), solving});
 }
 
+constexpr const char* no_coefficients =
+    "--save-fit: the kernel is too near the matrix of ones for coefficients of its entries to be kept (its solution came from "
+    "differences); "
+    "give a --ridge";
+
+/// Cholesky, and where the kernel is too ill-conditioned for it the differences, if it has them.
 template <class Real>
-Solution<Real> solve(const Arguments& a, Run& run, const Samples& samples, const Architecture& architecture,
-                     const std::optional<Weights>& weights) {
+Solution solve_cholesky(const PredictArguments& a, const Run& run, Problem<Real> problem, const Samples& samples,
+                        const Architecture& architecture, const TestDiagonal<Real>& diagonal) {
+    const auto& backend = problem.cross.backend();
+    std::optional<KernelFamily> family;
+    if constexpr (std::is_same_v<Real, double>) family = family_by_differences(a, samples, architecture);
+    if (family &&
+        depth_memory(differences(*family, architecture.depth()), samples.train.x, samples.test->x).device > run.memory_available())
+        family.reset();
+    std::optional<KernelSystem<Real>> system;
+    std::exception_ptr refusal;
+    try {
+        system.emplace(std::move(problem.kernel), a.ridges.front(), problem.resolution);
+    } catch (const Error& e) {
+        if (!family || e.code() != ErrorCode::not_positive_definite) throw;
+        refusal = std::current_exception();
+    }
+    if constexpr (std::is_same_v<Real, double>)
+        if (family && (refusal || system->report().condition > ill_conditioned)) try {
+                return solve_by_differences(backend, *family, samples, architecture.depth());
+            } catch (const Error& e) {
+                if (e.code() != ErrorCode::not_positive_definite) throw;
+            }
+    if (refusal) std::rethrow_exception(refusal);  // its advice is about the kernel that was asked for
+    return solve_factorised(*system, problem, diagonal);
+}
+
+template <class Real>
+Solution solve(const PredictArguments& a, Run& run, const Samples& samples, const Architecture& architecture,
+               const std::optional<Weights>& weights) {
     const auto backend = run.backend<Real>();
     const Index n = samples.train.samples(), m = samples.test->samples(), targets = samples.train.y.cols();
     const Block block = parse_block(a.kernel.block);
@@ -134,115 +148,63 @@ Solution<Real> solve(const Arguments& a, Run& run, const Samples& samples, const
     KernelMemory memory(*backend, a.kernel, architecture, weights.has_value(), targets);
     memory.limit_jacobian_block(run);
     run.require_memory(fmt::format("prediction from {} samples", n), predict_bytes(a, memory, samples, sizeof(Real)));
-    std::optional<KernelFamily> family;
-    if constexpr (std::is_same_v<Real, double>) family = family_by_differences(a, samples, architecture);
-    if (family &&
-        depth_memory(differences(*family, architecture.depth()), samples.train.x, samples.test->x).device > run.memory_available())
-        family.reset();
     const Matrix<Real> train = upload(backend, samples.train.x), test = upload(backend, samples.test->x);
     std::optional<KernelSource<Real>> source;
-    auto [kernel, cross] = run.timed("kernel", true, [&] {
+    Problem<Real> problem;
+    run.timed("kernel", true, [&] {
         source.emplace(backend, a.kernel, architecture, a.network.seed, weights);
         source->limit_jacobian_block(memory.jacobian_block());
-        auto pair = std::pair{source->symmetric(train), source->cross(test, train)};
+        problem.kernel = source->symmetric(train);
+        problem.cross = source->cross(test, train);
         backend->synchronize();
-        return pair;
     });
-    const double resolution = kernel_resolution(a.kernel, kernel.rows());
-    if (a.run.fast()) run.report_resolution(resolution);
+    problem.resolution = kernel_resolution(a.kernel, problem.kernel.rows());
+    if (a.run.fast()) run.report_resolution(problem.resolution);
     return run.timed("solve", true, [&] {
-        Matrix<Real> y = upload(backend, samples.train.y), start;
+        Matrix<Real> y = upload(backend, samples.train.y);
         if (a.initial_function) {
-            backend->axpy(-1, source->initial_function(train).view(), y.view());
-            start = source->initial_function(test);
+            problem.train_start = source->initial_function(train);
+            problem.test_start = source->initial_function(test);
+            backend->axpy(-1, problem.train_start.view(), y.view());
         }
-        Matrix<Real> stacked(backend, n * r, block == Block::full ? 1 : targets);
-        backend->copy(block == Block::full ? y.view().reshaped(n * targets, 1) : y.view(), stacked.view());
-        Solution<Real> solution;
-        Matrix<Real> predicted;
-        if (a.time) {
-            const GradientFlow<Real> flow(std::move(kernel), resolution);
-            predicted = flow.predict(cross, stacked, *a.time);
-            solution.report = flow.report();
-        } else {
-            std::optional<KernelSystem<Real>> factorised;
-            std::exception_ptr refusal;
-            try {
-                factorised.emplace(std::move(kernel), a.ridge, resolution);
-            } catch (const Error& e) {
-                if (!family || e.code() != ErrorCode::not_positive_definite) throw;
-                refusal = std::current_exception();
-            }
-            if constexpr (std::is_same_v<Real, double>)
-                if (family && (refusal || factorised->report().condition > ill_conditioned)) try {
-                        return solve_by_differences(backend, *family, samples, architecture.depth());
-                    } catch (const Error& e) {
-                        if (e.code() != ErrorCode::not_positive_definite) throw;
-                    }
-            if (refusal) std::rethrow_exception(refusal);  // its advice is about the kernel that was asked for
-            const KernelSystem<Real>& system = factorised.value();
-            predicted = system.predict(cross, stacked);
-            solution.report = system.report();
-            if (a.posterior) solution.variance = download(system.posterior_variance(cross, source->diagonal(test))).template cast<double>();
-        }
-        if (a.initial_function) backend->axpy(1, start.view().reshaped(predicted.rows(), predicted.cols()), predicted.view());
-        const auto flat = download(predicted);
+        problem.targets = Matrix<Real>(backend, n * r, block == Block::full ? 1 : targets);
+        backend->copy(block == Block::full ? y.view().reshaped(n * targets, 1) : y.view(), problem.targets.view());
+        if (a.path())
+            return solve_path(std::move(problem), a.times.empty() ? PathKind::ridge : PathKind::time, a.times.empty() ? a.ridges : a.times,
+                              samples.train, &*samples.test);
+        TestDiagonal<Real> diagonal;
+        if (a.posterior) diagonal = [&] { return source->diagonal(test); };
+        Solution solution = !a.times.empty() ? solve_flow(std::move(problem), a.times.front())
+                                             : solve_cholesky(a, run, std::move(problem), samples, architecture, diagonal);
+        const HostMatrix<double>& flat = solution.predictions;  // a row for each output with --block full
         solution.predictions = HostMatrix<double>(m, targets, std::vector<double>(flat.data(), flat.data() + flat.size()));
         return solution;
     });
 }
 
-/// One line a test sample: what was expected (if known), what was predicted, and the variance.
-std::string as_csv(const Dataset& test, const Dataset& train, const HostMatrix<double>& predictions,
-                   const std::optional<HostMatrix<double>>& variance) {
-    const bool classes = train.classification(), truth = test.has_targets();
-    std::string text = "sample";
-    if (truth && classes) text += ",class";
-    if (classes) text += ",predicted_class";
-    for (Index t = 0; t < predictions.cols(); ++t) {
-        if (truth && !classes) text += fmt::format(",target_{}", t + 1);
-        text += classes ? fmt::format(",score_{}", train.classes[static_cast<std::size_t>(t)]) : fmt::format(",predicted_{}", t + 1);
-    }
-    text += variance ? ",variance\n" : "\n";
-    for (Index i = 0; i < predictions.rows(); ++i) {
-        text += std::to_string(i + 1);
-        if (truth && classes) text += "," + train.classes[static_cast<std::size_t>(test.label[static_cast<std::size_t>(i)])];
-        if (classes) text += "," + train.classes[static_cast<std::size_t>(predicted_class(predictions, i))];
-        for (Index t = 0; t < predictions.cols(); ++t) {
-            if (truth && !classes) text += fmt::format(",{}", test.y(i, t));
-            text += fmt::format(",{}", predictions(i, t));
-        }
-        text += variance ? fmt::format(",{}\n", (*variance)(i, 0)) : "\n";
-    }
-    return text;
-}
-
-void add_results(Run& run, Report& report, const Samples& samples, const HostMatrix<double>& predictions, const SystemReport& system,
-                 const std::string& solver) {
-    const Dataset& test = *samples.test;
-    const std::string condition_name = system.condition_is_estimate ? "1-norm estimate" : "lambda_max / lambda_min";
-    run.results.update({{"condition", system.condition},
-                        {"condition_kind", condition_name},
-                        {"log_determinant", system.log_determinant},
-                        {"solver", solver}});
-    Rows rows{{"quantity", "value"}};
-    if (test.has_targets()) {
-        if (samples.train.classification()) {
-            const double correct = accuracy(predictions, test);
-            run.results["accuracy"] = correct;
-            rows.push_back({"test accuracy", fmt::format("{:.2f} %", 100 * correct)});
-        }
-        const double error = rmse(predictions, test.y);
-        run.results["rmse"] = error;
-        rows.push_back({"test RMSE", fmt::format("{:.6g}", error)});
-    }
-    rows.push_back({"condition number", fmt::format("{:.4g} ({})", system.condition, condition_name)});
-    rows.push_back({"log determinant", fmt::format("{:.10g}", system.log_determinant)});
-    report.add_table("Closed-form prediction", rows);
+void save_fit(const PredictArguments& a, Samples samples, const Architecture& architecture, std::optional<Weights> weights,
+              const Solution& solution) {
+    SavedFit fit;
+    fit.kernel = a.kernel;
+    fit.precision = a.run.precision;
+    fit.architecture = architecture;
+    if (is_empirical(parse_kernel(a.kernel.kernel)))
+        fit.weights = weights ? std::move(weights) : std::optional(draw_weights(architecture, a.network.seed));
+    fit.normalizer = std::move(samples.normalizer);
+    fit.source = samples.train.source;
+    fit.classes = std::move(samples.train.classes);
+    fit.targets = samples.train.y.cols();
+    fit.initial_function = a.initial_function;
+    fit.solver = solution.path ? Json{{a.times.empty() ? "ridge" : "time", solution.path->chosen_point().value}} : solver_parameters(a);
+    fit.report = solution.report;
+    fit.inputs = std::move(samples.train.x);
+    fit.coefficients = solution.coefficients;
+    fit.factor = solution.factor;
+    write_fit(a.save_fit, fit);
 }
 
 template <class Real>
-void compute(const Arguments& a, Run& run) {
+void compute(const PredictArguments& a, Run& run) {
     const Samples samples = run.timed("data", false, [&] { return load_samples(a.data, true); });
     run.describe(samples);
     if (!samples.train.has_targets())
@@ -257,58 +219,127 @@ void compute(const Arguments& a, Run& run) {
     if (a.data.test.empty()) run.parameters.update(Json{{"split", a.data.split}, {"split-seed", a.data.split_seed}});
     run.parameters.update(network_parameters(a.network, architecture));
 
-    const Solution<Real> solution = solve<Real>(a, run, samples, architecture, weights);
-    Report report(run, a.run.out);
-    add_results(run, report, samples, solution.predictions, solution.report, solution.solver);
-    if (solution.solver == "bordered")
-        run.say(
-            "solver    bordered: the kernel is too near the matrix of ones for its entries; condition and determinant are of the "
-            "kernel over its diagonal");
-    std::vector<std::string> files{"predictions.npy", "predict.csv"};
-    run.timed("write", false, [&] {
-        write_npy(report.path("predictions.npy"), solution.predictions);
-        write_text(report.path("predict.csv"), as_csv(*samples.test, samples.train, solution.predictions, solution.variance));
-        if (!solution.variance) return;
-        write_npy(report.path("variance.npy"), *solution.variance);
-        files.push_back("variance.npy");
-    });
-    report.finish(files);
+    const Solution solution = solve<Real>(a, run, samples, architecture, weights);
+    if (!a.save_fit.empty()) {
+        if (solution.solver == "bordered") throw Error(ErrorCode::not_positive_definite, no_coefficients);
+        run.timed("write", false, [&] { save_fit(a, samples, architecture, weights, solution); });
+        run.say(fmt::format("fit       {}", a.save_fit));
+    }
+    finish_prediction(run, samples.train, *samples.test, solution);
+}
+
+void predict_from_samples(PredictArguments a) {
+    check_solver(a);
+    if (!a.save_fit.empty()) require_fit_path(a.save_fit);
+    const auto held = hold_output_directory(a.run.out);
+    Run run("predict", a.run);
+    if (a.run.fast()) a.kernel.gram = GramPrecision::half;
+    run.parameters.update(Json{{"kernel", a.kernel.kernel},
+                               {"block", a.kernel.block},
+                               {"method", a.kernel.method},
+                               {"posterior", a.posterior},
+                               {"initial-function", a.initial_function}});
+    run.parameters.update(solver_parameters(a));
+    if (!a.save_fit.empty()) run.parameters["save-fit"] = a.save_fit;
+    with_precision(a.run, Fast::taken, [&]<class Real>(std::type_identity<Real>) { compute<Real>(a, run); });
+}
+
+/// Throws Error(invalid_argument) naming an option on the command line that neither `allowed` nor every run has.
+void require_only(const CLI::App& command, const std::string& why, std::vector<std::string> allowed) {
+    for (const char* name : {"--device", "--precision", "--threads", "--memory", "--out", "--json", "--quiet", "--config"})
+        allowed.emplace_back(name);
+    for (const CLI::Option* option : command.get_options())
+        if (option->count() > 0 && std::find(allowed.begin(), allowed.end(), option->get_name()) == allowed.end())
+            throw bad(fmt::format("{}: leave out {}", why, option->get_name()));
+}
+
+void add_solver_options(CLI::App& command, PredictArguments& a) {
+    const auto group = "Closed form";
+    command
+        .add_option_function<std::string>(
+            "--ridge",
+            [&a](const std::string& text) {
+                a.ridges = parse_values("--ridge", text);
+                if (!std::isfinite(a.ridges.back())) throw bad(fmt::format("--ridge '{}': a ridge is finite", text));
+            },
+            "lambda of (K + lambda I); several (0,1e-6,1e-3 or 1e-8:1:log) are compared by leave-one-out")
+        ->default_str("0")
+        ->group(group);
+    command
+        .add_option_function<std::string>(
+            "--time",
+            [&a](const std::string& text) {
+                a.times = parse_values("--time", text);
+                if (a.times.front() == 0) throw bad(fmt::format("--time '{}': a time is > 0", text));
+            },
+            "gradient flow to time T, or to several, instead of the limit")
+        ->group(group);
+    command.add_flag("--posterior", a.posterior, "posterior variance (NNGP kernels, and kernels given as files)")->group(group);
+    command.add_flag("--initial-function", a.initial_function, "start from the network's own f_0 instead of 0")->group(group);
+}
+
+void add_file_options(CLI::App& command, PredictArguments& a) {
+    command.add_option("--save-fit", a.save_fit, "keep what predictions at new points need: FIT.npz")->group("Fit");
+    command.add_option("--fit", a.fit, "predict --test from a kept fit; it has kernel, network and normalisation")->group("Fit");
+    const auto group = "Kernel from files";
+    command.add_option("--train-kernel", a.kernel_files.train, "a kernel of your own, samples x samples (.npy), with --labels or --data")
+        ->group(group);
+    command.add_option("--test-kernel", a.kernel_files.test, "its cross kernel, tests x samples (.npy); without it: leave-one-out scores")
+        ->group(group);
+    command.add_option("--test-diagonal", a.kernel_files.diagonal, "the kernel of each test with itself (.npy), for --posterior")
+        ->group(group);
+}
+
+void run_predict(const CLI::App& command, const PredictArguments& a) {
+    if (a.run.out.empty()) throw bad("--out DIRECTORY is needed: where predictions.npy, predict.csv and run.json go");
+    const auto given = [&](const char* option) { return command.get_option(option)->count() > 0; };
+    if (given("--fit")) {
+        require_only(command, "--fit has the samples, the kernel and its solution",
+                     {"--fit", "--test", "--test-labels", "--target", "--posterior"});
+        return predict_from_fit(a, given("--precision"));
+    }
+    if (given("--train-kernel")) {
+        require_only(command, "--train-kernel is the kernel, and has no network and no new points",
+                     {"--train-kernel", "--test-kernel", "--test-diagonal", "--data", "--test", "--labels", "--test-labels", "--target",
+                      "--task", "--samples", "--ridge", "--time", "--posterior"});
+        return predict_from_kernel_files(a, given("--data"));
+    }
+    for (const char* option : {"--test-kernel", "--test-diagonal"})
+        if (given(option)) throw bad(fmt::format("{} belongs to --train-kernel", option));
+    predict_from_samples(a);
 }
 
 }  // namespace
 
+void check_solver(const PredictArguments& a) {
+    if (!a.times.empty() && a.ridges.back() > 0) throw bad("--time and --ridge exclude each other: gradient flow has no ridge");
+    if (a.posterior && !a.times.empty()) throw bad("--posterior and --time exclude each other");
+    if (a.posterior && a.path()) throw bad("--posterior is of one ridge: choose among several without it first");
+}
+
+Json solver_parameters(const PredictArguments& a) {
+    const auto one_or_all = [](const std::vector<double>& values) { return values.size() == 1 ? Json(values.front()) : Json(values); };
+    return a.times.empty() ? Json{{"ridge", one_or_all(a.ridges)}} : Json{{"time", one_or_all(a.times)}};
+}
+
 void add_predict_command(CLI::App& program) {
-    auto a = std::make_shared<Arguments>();
+    auto a = std::make_shared<PredictArguments>();
     CLI::App* command = program.add_subcommand("predict", "closed-form regression or classification with any of the kernels");
     add_data_options(*command, a->data, true);
     add_network_options(*command, a->network, true);
     add_kernel_options(*command, a->kernel, "ntk");
-    const auto group = "Closed form";
-    command->add_option("--ridge", a->ridge, "lambda of (K + lambda I)")
-        ->capture_default_str()
-        ->check(CLI::NonNegativeNumber)
-        ->group(group);
-    command->add_option("--time", a->time, "gradient flow to time T instead of the limit")->check(CLI::PositiveNumber)->group(group);
-    command->add_flag("--posterior", a->posterior, "NNGP posterior variance")->group(group);
-    command->add_flag("--initial-function", a->initial_function, "start from the network's own f_0 instead of 0")->group(group);
+    add_solver_options(*command, *a);
+    add_file_options(*command, *a);
     add_run_options(*command, a->run);
     command->footer(
         "Examples:\n  ntkcuda predict --depth 5 --ridge 1e-6 --out digits\n"
-        "  ntkcuda predict --data train.csv --test test.csv --kernel nngp --posterior --ridge 0.01 --out run");
-    command->callback([a] {
-        if (a->run.out.empty()) throw bad("--out DIRECTORY is needed: where predictions.npy, predict.csv and run.json go");
-        const auto held = hold_output_directory(a->run.out);
-        Run run("predict", a->run);
-        if (a->run.fast()) a->kernel.gram = GramPrecision::half;
-        run.parameters.update(Json{{"kernel", a->kernel.kernel},
-                                   {"block", a->kernel.block},
-                                   {"method", a->kernel.method},
-                                   {"ridge", a->ridge},
-                                   {"posterior", a->posterior},
-                                   {"initial-function", a->initial_function}});
-        if (a->time) run.parameters["time"] = *a->time;
-        with_precision(a->run, Fast::taken, [&]<class Real>(std::type_identity<Real>) { compute<Real>(*a, run); });
-    });
+        "  ntkcuda predict --data train.csv --test test.csv --kernel nngp --posterior --ridge 0.01 --out run\n"
+        "  ntkcuda predict --ridge 1e-8:1:log --out ridges        (one eigendecomposition; the best by leave-one-out)\n"
+        "  ntkcuda predict --time 0.01:100:log --out times\n"
+        "  ntkcuda predict --data train.csv --ridge 1e-3 --save-fit fit.npz --out run\n"
+        "  ntkcuda predict --fit fit.npz --test new.csv --out new\n"
+        "  ntkcuda predict --train-kernel K.npy --test-kernel k.npy --labels y.npy --ridge 1e-6,1e-3 --out run");
+    command->callback([a, command] { run_predict(*command, *a); });
 }
 
 }  // namespace ntk::cli

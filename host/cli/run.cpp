@@ -63,13 +63,13 @@ void Run::describe(const Samples& samples) {
             {"test_samples", samples.test ? Json(samples.test->samples()) : Json()},
             {"task", !train.has_targets() ? Json() : Json(train.classification() ? "classification" : "regression")},
             {"classes", train.classes},
-            {"normalize", to_string(samples.normalization)}};
+            {"normalize", to_string(samples.normalizer.normalization)}};
     std::string task = !train.has_targets()     ? "no targets"
                        : train.classification() ? fmt::format("classification, {} classes", train.classes.size())
                                                 : fmt::format("regression, {} targets", train.y.cols());
     const std::string test = samples.test ? fmt::format(" + {} test", samples.test->samples()) : "";
     say(fmt::format("data      {}: {}{} samples x {} features, {}; normalisation {}", train.source, train.samples(), test, train.features(),
-                    task, to_string(samples.normalization)));
+                    task, to_string(samples.normalizer.normalization)));
 }
 
 void Run::report_resolution(double resolution) {
@@ -157,7 +157,7 @@ Json network_parameters(const NetworkArguments& arguments, const Architecture& a
 }
 
 Json data_parameters(const DataArguments& arguments, const Samples& samples) {
-    Json parameters = {{"data", arguments.data.source}, {"normalize", to_string(samples.normalization)}};
+    Json parameters = {{"data", arguments.data.source}, {"normalize", to_string(samples.normalizer.normalization)}};
     const auto add = [&](const char* name, const std::string& value) {
         if (!value.empty()) parameters[name] = value;
     };

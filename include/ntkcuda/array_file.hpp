@@ -8,6 +8,8 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
+#include <variant>
 #include <vector>
 
 namespace ntk {
@@ -59,6 +61,16 @@ private:
     std::unique_ptr<FileAside> file_;
     Index rows_ = 1, cols_ = 1, start_ = 0;  ///< start_: bytes of the header
 };
+
+/// An array of an .npz to be written: a matrix as float64, or text as its bytes (uint8). It must outlive the writing.
+struct NpzMember {
+    std::string name;  ///< without ".npy"
+    std::variant<ConstMatrixView<double>, std::string_view> content;
+};
+
+/// Writes an .npz of stored (not deflated) members, aside and then renamed; the same members give the same bytes. Needs memory for the
+/// whole file beside the members. Throws Error(shape_mismatch) for a view with gaps between its rows, Error(io).
+void write_npz(const std::string& path, const std::vector<NpzMember>& members);
 
 /// Writes text aside, then renames: the final name never holds half a file. Throws Error(io).
 void write_text(const std::string& path, const std::string& text);

@@ -9,21 +9,9 @@
 ///
 /// Prior mean zero; for the network's own start pass y - f_0(X) and add f_0(x). (Jacot et al. 2018; Lee et al. 2019.)
 
-#include <ntkcuda/backend.hpp>
-#include <ntkcuda/matrix.hpp>
-
-#include <vector>
+#include <ntkcuda/kernel_spectrum.hpp>
 
 namespace ntk {
-
-/// Facts about K + lambda I that every report carries.
-struct SystemReport {
-    double log_determinant = 0;  ///< -infinity where an eigenvalue is zero to rounding (GradientFlow only)
-    double condition = 0;        ///< see condition_is_estimate; infinity where an eigenvalue is zero to rounding (GradientFlow only)
-    /// Cholesky: estimate of the 1-norm condition number, a lower bound that is rarely below a third of it (Higham & Tisseur 2000);
-    /// eigendecomposition: lambda_max / lambda_min.
-    bool condition_is_estimate = true;
-};
 
 /// A factorised system. Cholesky: n^3 / 3 flops once, 2 n^2 a right-hand side; no second n x n matrix.
 template <class Real>
@@ -39,8 +27,13 @@ public:
     /// Throws Error(shape_mismatch) for a kernel that is not square or has no samples, and Error(invalid_argument) for a negative or
     /// non-finite ridge or a non-finite kernel.
     KernelSystem(Matrix<Real> kernel, double ridge, double resolution = 0);
+    /// The system whose factor() and report() these are, as an earlier run has kept them. Throws Error(shape_mismatch) unless the factor is
+    /// square with at least one sample.
+    [[nodiscard]] static KernelSystem from_factor(Matrix<Real> factor, const SystemReport& report);
 
     [[nodiscard]] const SystemReport& report() const { return report_; }
+    /// G of K + ridge I = G G^T, in the lower triangle; the rest has no meaning.
+    [[nodiscard]] const Matrix<Real>& factor() const { return factor_; }
     /// (K + ridge I)^{-1} y for y (n x targets).
     [[nodiscard]] Matrix<Real> solve(InputView<Real> y) const;
     /// k(x)^T (K + ridge I)^{-1} y for the cross kernel (tests x n).
@@ -52,12 +45,14 @@ public:
     [[nodiscard]] Matrix<Real> posterior_variance(InputView<Real> cross, InputView<Real> test_diagonal) const;
 
 private:
+    KernelSystem() = default;
+
     Matrix<Real> factor_;
     SystemReport report_;
 };
 
-/// Gradient flow to any time t > 0, infinity included, by the eigendecomposition of K: about 9 n^3 flops once, 4 n^2 a target and time.
-/// K need be positive definite only to rounding: (1 - exp(-t lambda)) / lambda is t where lambda is 0.
+/// Gradient flow to any time t > 0, infinity included, by the eigendecomposition of K (KernelSpectrum): about 9 n^3 flops once, 4 n^2 a
+/// target and time. K need be positive definite only to rounding.
 template <class Real>
 class GradientFlow {
 public:
@@ -66,16 +61,11 @@ public:
     explicit GradientFlow(Matrix<Real> kernel, double resolution = 0);
 
     [[nodiscard]] const SystemReport& report() const { return report_; }
-    /// f_t at the tests from the cross kernel (tests x n) and y (n x targets). Throws Error(invalid_argument) unless time > 0, and
-    /// Error(not_positive_definite) when the answer hangs on eigenvalues that rounding has made up: some lambda <= r while time * r > 1,
-    /// with r what rounding does to an eigenvalue.
+    /// f_t at the tests from the cross kernel (tests x n) and y (n x targets). Throws as KernelSpectrum::flow_coefficients.
     [[nodiscard]] Matrix<Real> predict(InputView<Real> cross, InputView<Real> y, double time) const;
 
 private:
-    Matrix<Real> vectors_;        ///< row i: the eigenvector of values_[i]
-    std::vector<double> values_;  ///< ascending
-    bool coarse_ = false;         ///< whether a resolution was given
-    double resolution_ = 0;       ///< what rounding does to an eigenvalue
+    KernelSpectrum<Real> spectrum_;
     SystemReport report_;
 };
 

@@ -55,9 +55,28 @@ struct DataOptions {
 /// No size that a file claims is allocated before it is checked against the file.
 [[nodiscard]] Dataset load_data(const DataOptions& options);
 
+/// Targets alone, of `samples` samples without features, from the file options.labels (by options.task and options.classes). Throws as
+/// load_data.
+[[nodiscard]] Dataset load_targets(const DataOptions& options, Index samples);
+
 /// Where a bundled file is: in $NTKCUDA_DATA_DIR if that is set, else in ../share/ntkcuda beside the program's folder, the installed data
 /// folder, or the source tree. Throws Error(io) naming the places.
 [[nodiscard]] std::string bundled_data(const std::string& file);
+
+/// A normalisation as training samples have fixed it, for any later samples.
+struct Normalizer {
+    Normalization normalization = Normalization::none;
+    Index features = 0;
+    /// 4 x features with `standardize`, else empty. Of each column: the power of two that brings it to magnitude 1, its first training
+    /// value over that power, and mean and deviation of what is left; constant columns, of deviation 0, become 0.
+    HostMatrix<double> columns;
+
+    /// Normalises in place. Throws Error(shape_mismatch) for another number of features, Error(invalid_argument) naming the row for a zero
+    /// sample with sphere or unit, and the sample for a value that standardizing takes out of the range of float64.
+    void apply(Dataset& data) const;
+};
+/// Throws Error(invalid_argument) if there are no samples.
+[[nodiscard]] Normalizer make_normalizer(Normalization normalization, const Dataset& train);
 
 /// Normalises in place. With `standardize` the statistics come from `train`, and `test` (may be null) gets the same map.
 /// Throws Error(invalid_argument) naming the row for a zero sample with sphere or unit.

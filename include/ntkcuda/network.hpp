@@ -73,6 +73,10 @@ template <class Real>
 [[nodiscard]] Network<Real> draw_network(const std::shared_ptr<Backend<Real>>& backend, const Architecture& architecture,
                                          std::uint64_t seed, std::uint32_t index = 0);
 
+/// The parameters of that network as make_network takes them back, to the same bits: omega, beta with Parametrization::ntk, W, b with
+/// standard.
+[[nodiscard]] Weights draw_weights(const Architecture& architecture, std::uint64_t seed, std::uint32_t index = 0);
+
 /// The architecture that given weights imply (inputs, hidden widths, outputs; biases are `trained` when present, else none),
 /// with everything else from `like`. Throws Error(shape_mismatch) naming the layers that do not chain.
 [[nodiscard]] Architecture architecture_of(const Weights& weights, const Architecture& like);

@@ -31,6 +31,7 @@
 #include <ntkcuda/infinite_width.hpp>
 #include <ntkcuda/dual_activation.hpp>
 #include <ntkcuda/sphere_recursion.hpp>
+#include <ntkcuda/kernel_spectrum.hpp>
 #include <ntkcuda/closed_form.hpp>
 #include <ntkcuda/metrics.hpp>
 #include <ntkcuda/exact_moments.hpp>

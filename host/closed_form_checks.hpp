@@ -1,0 +1,60 @@
+#pragma once
+
+// What every closed form asks of a kernel and its companions.
+
+#include <ntkcuda/backend.hpp>
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace ntk {
+
+template <class Real>
+constexpr double epsilon = std::numeric_limits<Real>::epsilon();
+
+template <class Real>
+HostMatrix<Real> diagonal_of(const Matrix<Real>& x) {
+    Matrix<Real> diagonal(x.backend(), x.rows(), 1);
+    x.backend()->diagonal(x.view(), diagonal.view());
+    return download(diagonal);
+}
+
+template <class Real>
+double mean_of(const HostMatrix<Real>& values) {
+    double sum = 0;
+    for (Index i = 0; i < values.size(); ++i) sum += static_cast<double>(values.data()[i]);
+    return sum / static_cast<double>(values.size());
+}
+
+inline void require_shape(const char* what, Index rows, Index cols, Index expected_rows, Index expected_cols) {
+    if (rows != expected_rows || cols != expected_cols)
+        throw Error(ErrorCode::shape_mismatch,
+                    fmt::format("closed form: {} is {} x {}, expected {} x {}", what, rows, cols, expected_rows, expected_cols));
+}
+
+inline void require_ridge(double ridge) {
+    if (!(ridge >= 0) || !std::isfinite(ridge))
+        throw Error(ErrorCode::invalid_argument, fmt::format("the ridge must be a finite number >= 0, not {}", ridge));
+}
+
+/// The norms of a kernel that can be worked with; throws for one that cannot.
+template <class Real>
+Norms checked_norms(const Matrix<Real>& kernel) {
+    if (kernel.rows() != kernel.cols() || kernel.rows() == 0)
+        throw Error(ErrorCode::shape_mismatch, fmt::format("closed form: the kernel is {} x {}, expected square with at least one sample",
+                                                           kernel.rows(), kernel.cols()));
+    const Norms norms = kernel.backend()->norms(kernel.view());
+    if (!norms.finite) throw Error(ErrorCode::invalid_argument, "closed form: the kernel has entries that are not finite");
+    return norms;
+}
+
+/// The ridge that a refusal names: a power of ten from which on the smallest eigenvalue is above what rounding does to it.
+inline double lifting_ridge(double smallest, double rounding) {
+    const double lift = std::max(0.0, -smallest) + rounding;
+    return lift > 0 ? std::pow(10, std::ceil(std::log10(lift))) : 1;
+}
+
+}  // namespace ntk
