@@ -1,9 +1,9 @@
 #include "npz_reader.hpp"
 
 #include "array_reader.hpp"
+#include "zip_failure.hpp"
 
 #include <fmt/format.h>
-#include <zip.h>
 
 #include <algorithm>
 #include <string_view>
@@ -31,7 +31,7 @@ class MemberSource final : public ByteSource {
 public:
     MemberSource(zip_t* archive, const zip_stat_t& info, const std::string& name)
         : ByteSource(name), size_(info.size), file_(zip_fopen_index(archive, info.index, 0)) {
-        if (!file_) throw Error(ErrorCode::io, fmt::format("{}: cannot be read from the archive: {}", name, zip_strerror(archive)));
+        if (!file_) throw_zip_failure(name + ": cannot be read from the archive", zip_get_error(archive));
     }
     ~MemberSource() override { zip_fclose(file_); }
     MemberSource(const MemberSource&) = delete;
@@ -43,8 +43,8 @@ protected:
     std::size_t read_some(void* out, std::size_t count) override {
         const zip_int64_t got = zip_fread(file_, out, count);
         if (got < 0)
-            throw Error(ErrorCode::io,
-                        fmt::format("{}: the archive is damaged at byte {} of the member: {}", name(), offset(), zip_file_strerror(file_)));
+            throw_zip_failure(fmt::format("{}: the archive is damaged at byte {} of the member", name(), offset()),
+                              zip_file_get_error(file_));
         return static_cast<std::size_t>(got);
     }
 
@@ -68,6 +68,7 @@ NpzReader::NpzReader(const std::string& path) : path_(path), archive_(std::make_
     int code = 0;
     archive_->handle.reset(zip_open(path.c_str(), ZIP_RDONLY | ZIP_CHECKCONS, &code));
     if (!archive_->handle) {
+        require_zip_memory(code);
         zip_error_t error;
         zip_error_init_with_code(&error, code);
         const std::string reason = zip_error_strerror(&error);
@@ -78,8 +79,7 @@ NpzReader::NpzReader(const std::string& path) : path_(path), archive_(std::make_
     std::unordered_set<std::string_view> seen;
     for (zip_int64_t i = 0; i < count; ++i) {
         const char* member = zip_get_name(archive_->handle.get(), static_cast<zip_uint64_t>(i), 0);
-        if (!member)
-            throw Error(ErrorCode::io, fmt::format("{}: member {} has no name: {}", path, i, zip_strerror(archive_->handle.get())));
+        if (!member) throw_zip_failure(fmt::format("{}: member {} has no name", path, i), zip_get_error(archive_->handle.get()));
         const std::string_view name = member;
         if (!name.ends_with(suffix))
             throw Error(ErrorCode::io,
@@ -98,8 +98,7 @@ Array NpzReader::read(const std::string& name) const {
     zip_t* archive = archive_->handle.get();
     const auto index = static_cast<zip_uint64_t>(std::find(names_.begin(), names_.end(), name) - names_.begin());
     zip_stat_t info;
-    if (zip_stat_index(archive, index, 0, &info) != 0)
-        throw Error(ErrorCode::io, fmt::format("{}: {}", name_of(name), zip_strerror(archive)));
+    if (zip_stat_index(archive, index, 0, &info) != 0) throw_zip_failure(name_of(name), zip_get_error(archive));
     check_promise(info, archive_->size, name_of(name));
     MemberSource source(archive, info, name_of(name));
     return read_npy(source);

@@ -2,9 +2,9 @@
 
 #include "npy_header.hpp"
 #include "write_aside.hpp"
+#include "zip_failure.hpp"
 
 #include <fmt/format.h>
-#include <zip.h>
 
 #include <array>
 #include <memory>
@@ -21,9 +21,7 @@ struct DiscardArchive {
 using Source = std::unique_ptr<zip_source_t, FreeSource>;
 using Archive = std::unique_ptr<zip_t, DiscardArchive>;
 
-[[noreturn]] void fail(const std::string& path, const std::string& reason) {
-    throw Error(ErrorCode::io, fmt::format("{}: cannot be written: {}", path, reason));
-}
+[[noreturn]] void fail(const std::string& path, zip_error_t* error) { throw_zip_failure(path + ": cannot be written", error); }
 
 /// The bytes of one member: what a .npy file begins with, and its values where the caller has them.
 struct MemberBytes {
@@ -46,23 +44,23 @@ void add_member(zip_t* archive, const std::string& path, const std::string& name
     for (std::size_t k = 0; k < parts.size(); ++k)  // libzip reads them; its type has no const
         fragments[k] = {reinterpret_cast<zip_uint8_t*>(const_cast<char*>(parts[k].data())), parts[k].size()};
     Source source(zip_source_buffer_fragment(archive, fragments.data(), bytes.values.empty() ? 1 : 2, 0));
-    if (!source) fail(path, zip_strerror(archive));
+    if (!source) fail(path, zip_get_error(archive));
     const zip_int64_t index = zip_file_add(archive, (name + ".npy").c_str(), source.get(), ZIP_FL_ENC_UTF_8);
-    if (index < 0) fail(path, zip_strerror(archive));
+    if (index < 0) fail(path, zip_get_error(archive));
     (void)source.release();                    // the archive's now
     constexpr zip_uint16_t first_date = 0x21;  // 1980-01-01, as NumPy has it: no trace of when
     if (zip_set_file_compression(archive, static_cast<zip_uint64_t>(index), ZIP_CM_STORE, 0) != 0 ||
         zip_file_set_dostime(archive, static_cast<zip_uint64_t>(index), 0, first_date, 0) != 0)
-        fail(path, zip_strerror(archive));
+        fail(path, zip_get_error(archive));
 }
 
 std::string content_of(zip_source_t* source, const std::string& path) {
     zip_stat_t info;
-    if (zip_source_stat(source, &info) != 0 || zip_source_open(source) != 0) fail(path, zip_error_strerror(zip_source_error(source)));
+    if (zip_source_stat(source, &info) != 0 || zip_source_open(source) != 0) fail(path, zip_source_error(source));
     std::string content(info.size, '\0');
     const zip_int64_t got = zip_source_read(source, content.data(), content.size());
     zip_source_close(source);
-    if (got != static_cast<zip_int64_t>(content.size())) fail(path, zip_error_strerror(zip_source_error(source)));
+    if (got != static_cast<zip_int64_t>(content.size())) fail(path, zip_source_error(source));
     return content;
 }
 
@@ -74,12 +72,12 @@ void write_npz(const std::string& path, const std::vector<NpzMember>& members) {
     zip_error_t error;
     zip_error_init(&error);
     Source memory(zip_source_buffer_create(nullptr, 0, 0, &error));
-    if (!memory) fail(path, zip_error_strerror(&error));
+    if (!memory) fail(path, &error);
     Archive archive(zip_open_from_source(memory.get(), ZIP_CREATE | ZIP_TRUNCATE, &error));
-    if (!archive) fail(path, zip_error_strerror(&error));
+    if (!archive) fail(path, &error);
     zip_source_keep(memory.get());  // one for the archive, which frees it, and one for what is read below
     for (std::size_t i = 0; i < members.size(); ++i) add_member(archive.get(), path, members[i].name, bytes[i]);
-    if (zip_close(archive.get()) != 0) fail(path, zip_strerror(archive.get()));
+    if (zip_close(archive.get()) != 0) fail(path, zip_get_error(archive.get()));
     (void)archive.release();
     write_aside(path, {content_of(memory.get(), path)});
 }

@@ -76,13 +76,13 @@ std::string FileAside::new_name() const {
 
 void FileAside::open_beside() {
     for (;;) {
-        const std::string name = new_name();
+        std::string name = new_name();
         descriptor_ = open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
         if (descriptor_ < 0 && errno != EEXIST) cannot_write(path_);
         if (descriptor_ < 0) continue;
         struct stat info {};
         if (lock(descriptor_) && fstat(descriptor_, &info) == 0 && info.st_nlink > 0) {
-            name_ = name;
+            name_ = std::move(name);
             return;
         }
         close(descriptor_);  // remove_abandoned() was faster
@@ -92,11 +92,13 @@ void FileAside::open_beside() {
 void FileAside::give_name() {
     const std::string file = fmt::format("/proc/self/fd/{}", descriptor_);
     std::string name;
+    int linked = 0;
     do {
         name = new_name();
-        if (linkat(AT_FDCWD, file.c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW) == 0) name_ = name;
-    } while (name_.empty() && errno == EEXIST);
-    if (name_.empty()) cannot_write(path_);
+        linked = linkat(AT_FDCWD, file.c_str(), AT_FDCWD, name.c_str(), AT_SYMLINK_FOLLOW);
+    } while (linked != 0 && errno == EEXIST);
+    if (linked != 0) cannot_write(path_);
+    name_ = std::move(name);  // a copy could find no memory, and leave the file
 }
 
 void FileAside::reserve(std::int64_t bytes) {

@@ -425,7 +425,7 @@ TEST(CompareStore, RefusesOtherParametersAndDamage) {
     const auto store = open_compare_store(folder.path("sweep"), "seed = 1\nridge = 0\n");
     const std::string name = folder.path("sweep/depth-2-width-4/network-0");
     write_npy(name + ".npy", HostMatrix<float>(1, 3));
-    expect_error(ErrorCode::io, "expected 2 values", [&] { (void)store->load(2, 4, 0); });
+    expect_error(ErrorCode::io, "expected 1 + 1 + 0 values", [&] { (void)store->load(2, 4, 0); });
     std::filesystem::remove(name + ".npy");
     expect_error(ErrorCode::io, "network-0.npy", [&] { (void)store->load(2, 4, 0); });
     folder.file("sweep/depth-2-width-4/network-0.json", "{");

@@ -59,13 +59,14 @@ inline std::map<std::string, std::string> files_below(const std::string& folder)
     return files;
 }
 
-/// Expects the same files below two folders, byte by byte, but for the timings in what tells of the run itself. `same_record`: run.json
-/// too, timings aside.
+/// Expects the same files below two folders, byte by byte, but for what a run took in what tells of the run itself. `same_record`: run.json
+/// too, timings and memory aside.
 inline void expect_same_files(const std::string& a, const std::string& b, bool same_record = true) {
     const auto found = files_below(a), expected = files_below(b);
-    const auto without_timings = [](const std::string& text) {
+    const auto without_costs = [](const std::string& text) {
         nlohmann::json record = nlohmann::json::parse(text);
         record.erase("timings");
+        record.erase("memory");
         return record;
     };
     for (const auto& [name, bytes] : found) EXPECT_TRUE(expected.contains(name)) << name;
@@ -73,7 +74,7 @@ inline void expect_same_files(const std::string& a, const std::string& b, bool s
         ASSERT_TRUE(found.contains(name)) << name;
         if (name.ends_with("run.json")) {
             if (same_record) {
-                EXPECT_EQ(without_timings(found.at(name)), without_timings(bytes)) << name;
+                EXPECT_EQ(without_costs(found.at(name)), without_costs(bytes)) << name;
             }
         } else if (!name.ends_with("report.html")) {
             EXPECT_TRUE(found.at(name) == bytes) << name;
