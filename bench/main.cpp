@@ -8,6 +8,8 @@
 
 #include "measure.hpp"
 
+#include "host/openblas_core.hpp"
+
 #include <cctype>
 #include <cstdio>
 #include <cstring>
@@ -31,6 +33,7 @@ std::string file_name(const ntk::DeviceInfo& device) {
 }  // namespace
 
 int main(int argc, char** argv) {
+    ntk::restart_for_openblas(argv);
     if (argc == 2 && std::strcmp(argv[1], "--device_name") == 0) {
         std::puts(file_name(ntk::bench::device_info()).c_str());
         return 0;
@@ -38,6 +41,7 @@ int main(int argc, char** argv) {
     benchmark::Initialize(&argc, argv);
     if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
     benchmark::AddCustomContext("device", ntk::bench::device_info().id());
+    benchmark::AddCustomContext("blas_core", openblas_get_corename());
     benchmark::AddCustomContext("device_name", ntk::bench::device_info().name);
     benchmark::RunSpecifiedBenchmarks();
     benchmark::Shutdown();

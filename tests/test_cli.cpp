@@ -124,6 +124,22 @@ TEST(CommandLine, HelpAndVersionExitWithZero) {
     EXPECT_THAT(run_program(scratch, "kernel --help").out, HasSubstr("Examples:"));
 }
 
+TEST(CommandLine, TakesTheVectorInstructionsThatThereAre) {
+#if defined(__x86_64__)
+    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) GTEST_SKIP() << "a processor without AVX2";
+    const TemporaryFolder scratch;
+    const std::string core = std::getenv("OPENBLAS_CORETYPE");
+    unsetenv("OPENBLAS_CORETYPE");
+    const Outcome info = run_program(scratch, "info");
+    setenv("OPENBLAS_CORETYPE", core.c_str(), 1);
+    EXPECT_EQ(info.code, 0) << info.err;
+    EXPECT_THAT(info.out, HasSubstr(", core "));
+    EXPECT_THAT(info.out, ::testing::Not(HasSubstr("core Prescott")));
+#else
+    GTEST_SKIP() << "not an x86-64 processor";
+#endif
+}
+
 TEST(CommandLine, KernelIsTheLibrarysKernel) {
     const TemporaryFolder scratch;
     const Outcome outcome = run_program(

@@ -5,6 +5,8 @@
 #include "program_pages.hpp"
 #include "run.hpp"
 
+#include "host/openblas_core.hpp"
+
 #include <ntkcuda/version.hpp>
 
 #include <CLI/CLI.hpp>
@@ -85,6 +87,7 @@ int main(int count, char** values) {
     try {
         std::set_terminate(terminate);
         occupy_standard_files();
+        ntk::restart_for_openblas(values);
         return run({values + 1, values + count});
     } catch (const ntk::Error& e) {
         return fail(e.what(), exit_code(e.code()));

@@ -13,6 +13,7 @@
 #include <cstring>
 
 extern "C" char* openblas_get_config();
+extern "C" char* openblas_get_corename();
 
 namespace ntk::cli {
 
@@ -120,7 +121,7 @@ void Run::finish() const {
 }
 
 Json libraries() {
-    Json all = {{"openblas", openblas_get_config()}, {"libzip", zip_libzip_version()}};
+    Json all = {{"openblas", fmt::format("{}, core {}", openblas_get_config(), openblas_get_corename())}, {"libzip", zip_libzip_version()}};
     if (const auto cuda = cuda::versions(); !cuda.empty()) all["cuda"] = cuda;
     return all;
 }

@@ -6,12 +6,19 @@
 
 #include <sys/wait.h>
 
+#include <cstdlib>
+
+extern "C" char* openblas_get_corename();
+
 namespace ntk::testing {
 
 struct Outcome {
     int code = -1;
     std::string out, err;
 };
+
+/// Programs compute with the code of OpenBLAS that this process has: the same bits, and no second start (host/openblas_core.hpp).
+inline const int same_openblas = setenv("OPENBLAS_CORETYPE", openblas_get_corename(), 0);
 
 /// `arguments` is split by the shell, with the folder as the working directory.
 inline Outcome run_program(const TemporaryFolder& folder, const std::string& arguments) {
