@@ -1,5 +1,5 @@
 #include "support/dense.hpp"
-#include "support/devices.hpp"
+#include "support/every_device.hpp"
 #include "support/files.hpp"
 #include "support/golden.hpp"
 #include "support/samples.hpp"
@@ -18,17 +18,7 @@ namespace {
 using namespace testing;
 
 template <class Real>
-class ClosedForm : public ::testing::Test {
-protected:
-    /// Calls f on every device.
-    template <class F>
-    void on_devices(const F& f) {
-        for (const auto& id : device_ids()) {
-            SCOPED_TRACE(id);
-            f(make_backend<Real>(id, 2));
-        }
-    }
-};
+class ClosedForm : public EveryDevice<Real> {};
 using Reals = ::testing::Types<float, double>;
 TYPED_TEST_SUITE(ClosedForm, Reals);
 

@@ -1,5 +1,5 @@
 #include "support/dense.hpp"
-#include "support/devices.hpp"
+#include "support/every_device.hpp"
 #include "support/samples.hpp"
 #include "support/tolerance.hpp"
 
@@ -16,16 +16,7 @@ namespace {
 using namespace testing;
 
 template <class Real>
-class Spectrum : public ::testing::Test {
-protected:
-    template <class F>
-    void on_devices(const F& f) {
-        for (const auto& id : device_ids()) {
-            SCOPED_TRACE(id);
-            f(make_backend<Real>(id, 2));
-        }
-    }
-};
+class Spectrum : public EveryDevice<Real> {};
 using Reals = ::testing::Types<float, double>;
 TYPED_TEST_SUITE(Spectrum, Reals);
 

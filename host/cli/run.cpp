@@ -4,6 +4,7 @@
 
 #include <ntkcuda/version.hpp>
 
+#include <cblas.h>
 #include <fmt/format.h>
 
 #include <cmath>
@@ -11,9 +12,6 @@
 
 #include <cerrno>
 #include <cstring>
-
-extern "C" char* openblas_get_config();
-extern "C" char* openblas_get_corename();
 
 namespace ntk::cli {
 

@@ -4,11 +4,10 @@
 
 #include "files.hpp"
 
+#include <cblas.h>
 #include <sys/wait.h>
 
 #include <cstdlib>
-
-extern "C" char* openblas_get_corename();
 
 namespace ntk::testing {
 
