@@ -18,6 +18,7 @@
 #include <ntkcuda/matrix.hpp>
 #include <ntkcuda/device.hpp>
 #include <ntkcuda/backend.hpp>
+#include <ntkcuda/ranks.hpp>
 #include <ntkcuda/data.hpp>
 #include <ntkcuda/array_file.hpp>
 #include <ntkcuda/activation.hpp>

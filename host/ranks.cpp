@@ -1,0 +1,25 @@
+#include <ntkcuda/ranks.hpp>
+
+namespace ntk {
+namespace {
+
+class OneRank final : public Ranks {
+public:
+    [[nodiscard]] int rank() const override { return 0; }
+    [[nodiscard]] int size() const override { return 1; }
+    [[nodiscard]] std::vector<std::vector<std::byte>> all_gather(std::span<const std::byte> mine) override {
+        return {{mine.begin(), mine.end()}};
+    }
+    [[nodiscard]] std::vector<std::byte> broadcast(std::span<const std::byte> of_root) override { return {of_root.begin(), of_root.end()}; }
+    void sum(std::span<double>) override {}
+    void sum(std::span<float>) override {}
+};
+
+}  // namespace
+
+Ranks& one_rank() {
+    static OneRank alone;
+    return alone;
+}
+
+}  // namespace ntk

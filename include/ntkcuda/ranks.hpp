@@ -1,0 +1,41 @@
+#pragma once
+
+/// \file ranks.hpp
+/// The processes that do one piece of work together. The library runs on one rank; ntkcuda::mpi has those of MPI.
+///
+/// Every rank makes the same calls in the same order with arguments of the same shape, and every result is the same bits on every rank, so
+/// that ranks which decide by results decide alike. A rank that fails leaves the others waiting: who started them ends them.
+
+#include <cstddef>
+#include <span>
+#include <vector>
+
+namespace ntk {
+
+/// A group of processes, and what they tell each other.
+class Ranks {
+public:
+    Ranks() = default;
+    Ranks(const Ranks&) = delete;
+    Ranks& operator=(const Ranks&) = delete;
+    virtual ~Ranks() = default;
+
+    /// This process, 0 .. size() - 1.
+    [[nodiscard]] virtual int rank() const = 0;
+    [[nodiscard]] virtual int size() const = 0;
+    /// The rank that speaks and writes files.
+    [[nodiscard]] bool root() const { return rank() == 0; }
+
+    /// The bytes of every rank, in the order of the ranks.
+    [[nodiscard]] virtual std::vector<std::vector<std::byte>> all_gather(std::span<const std::byte> mine) = 0;
+    /// The bytes of the root.
+    [[nodiscard]] virtual std::vector<std::byte> broadcast(std::span<const std::byte> of_root) = 0;
+    /// values[i] becomes its sum over the ranks, the same bits on each of them.
+    virtual void sum(std::span<double> values) = 0;
+    virtual void sum(std::span<float> values) = 0;
+};
+
+/// This process alone.
+[[nodiscard]] Ranks& one_rank();
+
+}  // namespace ntk
