@@ -268,7 +268,7 @@ TEST(VerifyCommand, PrintsDigitsAndWritesWhatItFound) {
     for (const char* part : {"222f7db63606019e", "digits  >= 15.0", "|z|", "no other device is checked", "checks on cpu hold"})
         EXPECT_THAT(outcome.out, HasSubstr(part));
     EXPECT_EQ(outcome.err, "");
-    const json record = json::parse(read_bytes(folder.path("found/verify.json")));
+    const json record = json::parse(read_bytes(folder.path("found/run.json")));
     EXPECT_EQ(record["command"], "verify");
     EXPECT_EQ(record["parameters"]["seed"], 1);
     EXPECT_EQ(record["parameters"]["networks"], 4000);
@@ -277,7 +277,8 @@ TEST(VerifyCommand, PrintsDigitsAndWritesWhatItFound) {
     const json& checks = record["results"]["checks"];
     EXPECT_GT(checks.size(), 60U);
     for (const json& check : checks) EXPECT_LE(check["measured"].get<double>(), check["bound"].get<double>()) << check;
-    EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder.path("found")), {}), 1);
+    EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder.path("found")), {}), 2);
+    EXPECT_THAT(read_bytes(folder.path("found/report.html")), HasSubstr("<td>ok</td>"));
 
     const Outcome as_json = run_program(folder, "verify --json --device cpu --threads 2 --networks 4000 --seed 7");
     ASSERT_EQ(as_json.code, 0) << as_json.err;
@@ -291,7 +292,7 @@ TEST(VerifyCommand, ExitsByTheContract) {
     const Outcome absent = run_program(folder, "verify --device cuda:99 --out found");
     EXPECT_EQ(absent.code, 4);
     EXPECT_THAT(absent.err, HasSubstr("cuda:99"));
-    EXPECT_FALSE(std::filesystem::exists(folder.path("found/verify.json")));
+    EXPECT_FALSE(std::filesystem::exists(folder.path("found/run.json")));
     EXPECT_EQ(run_program(folder, "verify --device cpu --memory 0.001").code, 4);
     EXPECT_EQ(run_program(folder, "verify --device tpu").code, 2);
     EXPECT_EQ(run_program(folder, "verify --networks 10 --device cpu").code, 2);

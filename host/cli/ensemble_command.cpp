@@ -207,7 +207,8 @@ void add_width_figure(Report& report, const std::vector<KernelEntry>& entries, c
         report.add_figure(
             "The mean's way to infinite width", "width", data,
             "set title 'Mean over networks, relative to infinite width'\nset xlabel '1 / width'\nset ylabel 'mean / limit - 1'\n"
-            "set grid\nset key noenhanced bottom left\nset xrange [0:*]\nplot " +
+            "set grid\nset key noenhanced outside top center horizontal\nset xrange [0:*]\nset offsets 0, graph 0.04, 0, 0\n"
+            "plot 0 with lines dashtype 2 linewidth 2 linecolor 'black' title 'infinite width', " +
                 plot);
 }
 

@@ -16,6 +16,7 @@ constexpr const char* style =
     "body{font-family:system-ui,sans-serif;max-width:60rem;margin:1rem auto;padding:0 1rem;line-height:1.4;color:#222;background:#fff}"
     "table{border-collapse:collapse;font-variant-numeric:tabular-nums}div.wide{overflow-x:auto}"
     "td,th{border:1px solid #bbb;padding:.2rem .6rem;text-align:right}th{background:#eee}svg{max-width:100%;height:auto}"
+    ".number{white-space:nowrap}.settings td{text-align:left;overflow-wrap:anywhere}.settings td:first-child{overflow-wrap:normal}"
     "pre{background:#f4f4f4;padding:.6rem;overflow-x:auto}.warning{border-left:.3rem solid #a00;padding-left:.6rem}";
 
 std::string escaped(const std::string& text) {
@@ -25,14 +26,22 @@ std::string escaped(const std::string& text) {
     return result;
 }
 
+/// Also of two numbers with an error or a range between them, which a narrow screen would break at a sign.
+bool numeric(const std::string& cell) { return !cell.empty() && cell.find_first_not_of("0123456789.,+-e %") == std::string::npos; }
+
+std::string html_cell(const std::string& cell, bool header) {
+    if (header) return fmt::format("<th>{}</th>", escaped(cell));
+    return fmt::format("<td{}>{}</td>", numeric(cell) ? " class=\"number\"" : "", escaped(cell));
+}
+
 std::string html_table(const Rows& rows) {
-    std::string text = "<div class=\"wide\"><table>";
+    std::string text = "<table>";
     for (std::size_t i = 0; i < rows.size(); ++i) {
         text += "<tr>";
-        for (const auto& cell : rows[i]) text += fmt::format("<{0}>{1}</{0}>", i == 0 ? "th" : "td", escaped(cell));
+        for (const auto& cell : rows[i]) text += html_cell(cell, i == 0);
         text += "</tr>";
     }
-    return text + "</table></div>\n";
+    return text + "</table>";
 }
 
 /// The picture without its XML header, as HTML wants it.
@@ -43,11 +52,13 @@ std::string inline_svg(const std::string& path) {
     return start == std::string::npos ? "" : text.substr(start);
 }
 
-Rows settings(const Json& object) {
-    Rows rows{{"name", "value"}};
+/// A column of names, and one of values as long as they come.
+std::string settings_table(const Json& object) {
+    std::string text = "<table class=\"settings\"><tr><th>name</th><th>value</th></tr>";
     for (const auto& [name, value] : object.items())
-        rows.push_back({name, value.is_string() ? value.template get<std::string>() : value.dump()});
-    return rows;
+        text += fmt::format("<tr><td>{}</td><td>{}</td></tr>", escaped(name),
+                            escaped(value.is_string() ? value.template get<std::string>() : value.dump()));
+    return text + "</table>";
 }
 
 }  // namespace
@@ -56,7 +67,16 @@ std::string Report::path(const std::string& name) const { return (std::filesyste
 
 void Report::add_table(const std::string& caption, const Rows& rows) {
     run_.say(fmt::format("\n{}\n{}", caption, table(rows)));
-    body_ += fmt::format("<h2>{}</h2>\n{}", escaped(caption), html_table(rows));
+    keep_table(caption, rows);
+}
+
+void Report::keep_table(const std::string& caption, const Rows& rows) {
+    body_ += fmt::format("<h2>{}</h2>\n<div class=\"wide\">{}</div>\n", escaped(caption), html_table(rows));
+}
+
+void Report::add_note(const std::string& line) {
+    run_.say(line);
+    body_ += fmt::format("<p>{}</p>\n", escaped(line));
 }
 
 void Report::add_figure(const std::string& caption, const std::string& name, const std::string& data, const std::string& script) {
@@ -77,8 +97,13 @@ void Report::finish(const std::vector<std::string>& files) {
     for (const auto& warning : record.at("warnings"))
         page += fmt::format("<p class=\"warning\">{}</p>\n", escaped(warning.get<std::string>()));
     page += body_;
-    for (const char* part : {"parameters", "data", "device", "libraries", "timings"})
-        page += fmt::format("<h2>{}</h2>\n{}", part, html_table(settings(record.at(part))));
+    for (const auto& [part, unit] : {std::pair{"parameters", ""},
+                                     {"data", ""},
+                                     {"device", " (memory in bytes)"},
+                                     {"memory", " (bytes)"},
+                                     {"libraries", ""},
+                                     {"timings", " (seconds)"}})
+        page += fmt::format("<h2>{}{}</h2>\n{}\n", part, unit, settings_table(record.at(part)));
     write_text(path("report.html"), page + "</body></html>\n");
     write_text(path("run.json"), record.dump(2) + "\n");
     std::vector<std::string> written;

@@ -17,6 +17,10 @@ public:
     [[nodiscard]] std::string path(const std::string& name) const;
     /// Shows a table (first row: header) and keeps it for report.html.
     void add_table(const std::string& caption, const Rows& rows);
+    /// Keeps a table that was shown otherwise.
+    void keep_table(const std::string& caption, const Rows& rows);
+    /// Shows a line and keeps it for report.html.
+    void add_note(const std::string& line);
     /// Draws a figure by gnuplot (draw_figure) and keeps it for report.html.
     void add_figure(const std::string& caption, const std::string& name, const std::string& data, const std::string& script);
     /// Writes run.json and report.html, says where everything is, and prints the record with --json.

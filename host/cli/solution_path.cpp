@@ -95,7 +95,7 @@ void add_figure(Report& report, const Path& path) {
     if (drawn < 2) return;
     std::string script = fmt::format(
         "set logscale x\nset format x '10^{{%T}}'\nset xlabel '{}'\nset ylabel '{}'\nset key outside top center horizontal\nset "
-        "grid\nplot ",
+        "grid\nset offsets 0, 0, graph 0.04, graph 0.04\nplot ",
         name_of(path.kind), classes ? "accuracy" : "RMSE");
     for (std::size_t k = 0; k < present.size(); ++k)
         script += fmt::format("{}data using 1:{} with linespoints linewidth 2 {} title '{}'", k ? ", " : "", k + 2, present[k].style,
@@ -103,7 +103,7 @@ void add_figure(Report& report, const Path& path) {
     report.add_figure(fmt::format("{} against the {}", classes ? "Accuracy" : "RMSE", name_of(path.kind)), "path", data, script);
 }
 
-void add_choice(Run& run, const Path& path) {
+void add_choice(Run& run, Report& report, const Path& path) {
     const PathPoint& point = path.chosen_point();
     const std::string by = path.kind == PathKind::ridge ? "the least leave-one-out RMSE" : "the longest time";
     run.results.update({{"chosen", {{name_of(path.kind), point.value}, {"by", by}}}, {"degrees_of_freedom", point.degrees_of_freedom}});
@@ -111,8 +111,8 @@ void add_choice(Run& run, const Path& path) {
         run.results["leave_one_out_rmse"] = point.leave_one_out->rmse;
         if (point.leave_one_out->accuracy) run.results["leave_one_out_accuracy"] = *point.leave_one_out->accuracy;
     }
-    run.say(fmt::format("chosen    {} {:.6g}: {} of {}{}", name_of(path.kind), point.value, by, path.points.size(),
-                        path.kind == PathKind::ridge ? "" : " (a flow has no closed form for leaving one out)"));
+    report.add_note(fmt::format("chosen    {} {:.6g}: {} of {}{}", name_of(path.kind), point.value, by, path.points.size(),
+                                path.kind == PathKind::ridge ? "" : " (a flow has no closed form for leaving one out)"));
 }
 
 void write_all_predictions(const std::string& file, const std::vector<HostMatrix<double>>& predictions) {
@@ -175,7 +175,7 @@ std::vector<std::string> add_path(Run& run, Report& report, const Path& path) {
         files.emplace_back("predictions_path.npy");
     }
     report.add_table(path.kind == PathKind::ridge ? "Ridges" : "Stopping times", as_table(path));
-    add_choice(run, path);
+    add_choice(run, report, path);
     add_figure(report, path);
     return files;
 }

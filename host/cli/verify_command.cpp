@@ -1,7 +1,7 @@
 // ntkcuda verify: self-check of this machine and device against exact results.
 
 #include "commands.hpp"
-#include "output.hpp"
+#include "report.hpp"
 
 #include <ntkcuda/array_file.hpp>
 #include <ntkcuda/verify.hpp>
@@ -52,6 +52,21 @@ const char* name_of(Measure measure) {
     return measure == Measure::difference ? "relative difference" : measure == Measure::z ? "largest |z|" : "values that differ";
 }
 
+/// The checks of one group after the other.
+void write_report(Run& run, const VerifyReport& report, const std::string& directory) {
+    Report page(run, directory);
+    Rows rows;
+    for (std::size_t i = 0; i < report.checks.size(); ++i) {
+        const VerifyCheck& check = report.checks[i];
+        if (rows.empty()) rows.push_back({"check", "", "measured", "required", "note"});
+        rows.push_back({check.what, check.passed ? "ok" : "FAILED", measured(check), required(check), check.note});
+        if (i + 1 < report.checks.size() && report.checks[i + 1].group == check.group) continue;
+        page.keep_table(check.group, rows);
+        rows.clear();
+    }
+    page.finish({});
+}
+
 Json to_json(const VerifyReport& report) {
     Json checks = Json::array();
     for (const VerifyCheck& check : report.checks)
@@ -87,13 +102,12 @@ void execute(Arguments& a) {
         });
     });
     run.results = to_json(report);
-    if (!a.run.out.empty()) {
-        run.results["file"] = a.run.out + "/verify.json";
-        write_text(a.run.out + "/verify.json", run.record().dump(2) + "\n");
-    }
     const std::string total = fmt::format("{} checks on {}", report.checks.size(), device.id());
     if (report.passed()) run.say(fmt::format("all {} hold", total));
-    run.finish();
+    if (a.run.out.empty())
+        run.finish();
+    else
+        write_report(run, report, a.run.out);
     if (!report.passed())
         throw Error(ErrorCode::device_failure, fmt::format("verify: {} of {} failed; do not trust this device, or this build on it, "
                                                            "before the cause is known",
