@@ -94,7 +94,9 @@ void* Context::allocate(std::size_t bytes) {
 
 void Context::release(void* memory) noexcept {
     if (!memory) return;
-    const cudaError_t status = cudaFreeAsync(memory, stream());
+    // Matrices end anywhere, also where another device is current.
+    const cudaError_t switched = cudaSetDevice(device_), freed = cudaFreeAsync(memory, stream());
+    const cudaError_t status = freed != cudaSuccess ? freed : switched;
     if (status != cudaSuccess && failed_release_ == cudaSuccess) failed_release_ = status;
 }
 

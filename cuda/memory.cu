@@ -71,7 +71,7 @@ void CudaMemory<Real>::fill(MatrixView<Real> x, double value) {
 
 template <class Real>
 void CudaMemory<Real>::synchronize() {
-    context_.synchronize();
+    context().synchronize();
 }
 
 template <class Real>

@@ -2,6 +2,7 @@
 
 #include "compare_statistics.hpp"
 #include "state_folder.hpp"
+#include "sweep_rounds.hpp"
 
 #include <ntkcuda/gram.hpp>
 #include <ntkcuda/metrics.hpp>
@@ -82,14 +83,21 @@ private:
     double sample_norm_ = 0;
 };
 
+/// What a worker measures networks with, on its device.
 template <class Real>
-class Sweep {
+class Meter {
 public:
-    Sweep(const std::shared_ptr<Backend<Real>>& backend, const Dataset& train, const Dataset& test, const CompareOptions& options)
+    Meter(const std::shared_ptr<Backend<Real>>& backend, const Dataset& train, const Dataset& test, const CompareOptions& options)
         : backend_(backend), test_(test), options_(options), x_(upload(backend, train.x)), x_test_(upload(backend, test.x)) {
         if (train.has_targets()) y_ = upload(backend, train.y);
     }
 
+    [[nodiscard]] NetworkRecord measure(Index depth, Index width, Index network, const std::stop_token& stop) {
+        prepare_limit(depth, width);
+        return measure_prepared(depth, width, network, stop);
+    }
+
+private:
     /// Makes the limit of this depth the one that networks are measured against.
     void prepare_limit(Index depth, Index width) {
         // Only the standard parametrization has a kernel that grows with the width.
@@ -117,7 +125,7 @@ public:
                         fmt::format("compare: the limit of depth {} predicts zero everywhere, so no distance is relative to it", depth));
     }
 
-    [[nodiscard]] NetworkRecord measure(Index depth, Index width, Index network, const std::stop_token& stop) const {
+    [[nodiscard]] NetworkRecord measure_prepared(Index depth, Index width, Index network, const std::stop_token& stop) const {
         NetworkRecord record;
         NetworkErrors& errors = record.errors;
         errors.depth = depth;
@@ -145,7 +153,6 @@ public:
         return record;
     }
 
-private:
     void measure_diagonal(const Matrix<Real>& kernel, NetworkRecord& record) const {
         const HostMatrix<double> diagonal = diagonal_of(kernel);
         const Index step = sample_step(diagonal.rows(), 1);
@@ -259,37 +266,89 @@ DepthSlopes slopes_of(Index depth, const std::vector<CompareCell>& cells) {
             fit(&CompareCell::test, true)};
 }
 
+/// The networks of a sweep by one number, depth-major.
+struct NetworkOf {
+    NetworkOf(const CompareOptions& options, Index item)
+        : network(item % options.seeds),
+          depth(options.depths[static_cast<std::size_t>(item / options.seeds) / options.widths.size()]),
+          width(options.widths[static_cast<std::size_t>(item / options.seeds) % options.widths.size()]) {}
+    Index network, depth, width;
+};
+
+Index networks_of(const CompareOptions& options) {
+    return static_cast<Index>(options.depths.size() * options.widths.size()) * options.seeds;
+}
+
+/// The result as records come in.
+class Collected {
+public:
+    Collected(const CompareOptions& options, const Dataset& train, const Dataset& test) : options_(options), inputs_(train.features()) {
+        result.classification = test.classification();
+    }
+
+    void add(NetworkRecord record) {
+        const Index depth = record.errors.depth, width = record.errors.width;
+        result.networks.push_back(record.errors);
+        cell_.push_back(std::move(record));
+        if (std::ssize(cell_) < options_.seeds) return;
+        result.cells.push_back(cell_of(cell_, architecture_of_cell(options_, inputs_, depth, width)));
+        cell_.clear();
+        if (result.cells.size() % options_.widths.size() == 0) result.slopes.push_back(slopes_of(depth, result.cells));
+    }
+
+    CompareResult result;
+
+private:
+    const CompareOptions& options_;
+    Index inputs_;
+    std::vector<NetworkRecord> cell_;  ///< of the cell that is being filled
+};
+
 }  // namespace
+
+template <class Archive, class Value>
+requires std::same_as<std::remove_const_t<Value>, NetworkRecord>
+void fields(Archive& archive, Value& record) {
+    auto& e = record.errors;
+    archive(e.depth, e.width, e.network, e.train_relative, e.test_relative, e.train_largest, e.test_largest, e.diagonal_mean,
+            e.diagonal_square, e.predictor_distance, e.score, e.limit_score, e.failure);
+    archive(record.train_sample, record.test_sample, record.diagonal);
+}
 
 template <class Real>
 CompareResult compare(const std::shared_ptr<Backend<Real>>& backend, const Dataset& train, const Dataset& test,
                       const CompareOptions& options, const Progress<Index, Index>& progress, CompareStore* store) {
+    return compare(Workers<Real>(backend), train, test, options, progress, store);
+}
+
+template <class Real>
+CompareResult compare(const Workers<Real>& workers, const Dataset& train, const Dataset& test, const CompareOptions& options,
+                      const Progress<Index, Index>& progress, CompareStore* store) {
     require_domains(train, test, options);
-    Sweep<Real> sweep(backend, train, test, options);
-    CompareResult result;
-    result.classification = test.classification();
-    const Index total = static_cast<Index>(options.depths.size() * options.widths.size()) * options.seeds;
-    Index done = 0;
-    for (const Index depth : options.depths) {
-        for (const Index width : options.widths) {
-            std::vector<NetworkRecord> records;
-            for (Index network = 0; network < options.seeds; ++network) {
-                std::optional<NetworkRecord> record = store ? store->load(depth, width, network) : std::nullopt;
-                if (!record) {
-                    progress.check();
-                    sweep.prepare_limit(depth, width);
-                    record = sweep.measure(depth, width, network, progress.stop());
-                    if (store) store->save(*record);
-                }
-                result.networks.push_back(record->errors);
-                records.push_back(std::move(*record));
-                progress(++done, total);
-            }
-            result.cells.push_back(cell_of(records, architecture_of_cell(options, train.features(), depth, width)));
-        }
-        result.slopes.push_back(slopes_of(depth, result.cells));
-    }
-    return result;
+    const Team team(workers);
+    const bool saves = store != nullptr && workers.ranks().root();
+    std::vector<std::unique_ptr<Meter<Real>>> meters(workers.backends().size());
+    Collected collected(options, train, test);
+    SweepWork<NetworkRecord> work;
+    work.items = networks_of(options);
+    if (store != nullptr)
+        work.find = [&](Index item) {
+            const NetworkOf which(options, item);
+            return store->load(which.depth, which.width, which.network);
+        };
+    work.compute = [&](std::size_t worker, Index item, const std::stop_token& stop) {
+        const NetworkOf which(options, item);
+        auto& meter = meters[worker];
+        if (!meter) meter = std::make_unique<Meter<Real>>(workers.backends()[worker], train, test, options);
+        return meter->measure(which.depth, which.width, which.network, stop);
+    };
+    work.collect = [&](Index item, NetworkRecord record, bool found) {
+        if (saves && !found) store->save(record);
+        collected.add(std::move(record));
+        progress(item + 1, work.items);
+    };
+    SweepRounds<NetworkRecord>(team, work, progress.stop()).run();
+    return std::move(collected.result);
 }
 
 template <class Real>
@@ -345,6 +404,10 @@ template CompareResult compare(const std::shared_ptr<Backend<float>>&, const Dat
                                const Progress<Index, Index>&, CompareStore*);
 template CompareResult compare(const std::shared_ptr<Backend<double>>&, const Dataset&, const Dataset&, const CompareOptions&,
                                const Progress<Index, Index>&, CompareStore*);
+template CompareResult compare(const Workers<float>&, const Dataset&, const Dataset&, const CompareOptions&, const Progress<Index, Index>&,
+                               CompareStore*);
+template CompareResult compare(const Workers<double>&, const Dataset&, const Dataset&, const CompareOptions&, const Progress<Index, Index>&,
+                               CompareStore*);
 template std::string compare_parameters(const std::shared_ptr<Backend<float>>&, const Dataset&, const Dataset&, const CompareOptions&);
 template std::string compare_parameters(const std::shared_ptr<Backend<double>>&, const Dataset&, const Dataset&, const CompareOptions&);
 

@@ -1,5 +1,8 @@
 #include <ntkcuda/ensemble.hpp>
 
+#include "ensemble_state.hpp"
+#include "sweep_rounds.hpp"
+
 #include <ntkcuda/backend.hpp>
 
 #include <fmt/format.h>
@@ -10,6 +13,7 @@
 #include <chrono>
 #include <cmath>
 #include <limits>
+#include <span>
 
 namespace ntk {
 namespace {
@@ -24,39 +28,45 @@ constexpr double saving_share = 0.01;
 /// Where (row, column <= row) lies in a lower triangle, row by row.
 Index packed(Index row, Index column) { return row * (row + 1) / 2 + column; }
 
-/// What is added up while networks go by.
+/// The columns of the entries whose values are followed one by one: those that are binned, then both of each pair.
+std::vector<Index> followed_columns(const EnsembleOptions& options, const Ensemble& shape) {
+    std::vector<Index> columns;
+    for (const KernelEntry& entry : options.histograms) columns.push_back(shape.column(entry));
+    for (const auto& [a, b] : options.covariances) columns.insert(columns.end(), {shape.column(a), shape.column(b)});
+    return columns;
+}
+
+/// What networks first .. first + count - 1 give.
+struct Chunk {
+    Index count = 0;
+    std::vector<double> moments;                ///< 6 x columns (Backend::column_moments)
+    std::vector<std::vector<double>> followed;  ///< the values of the followed columns
+};
+template <class Archive, class Value>
+requires std::same_as<std::remove_const_t<Value>, Chunk>
+void fields(Archive& archive, Value& chunk) { archive(chunk.count, chunk.moments, chunk.followed); }
+
+/// Draws chunks on the device of a worker.
 template <class Real>
-class Gatherer {
+class ChunkSampler {
 public:
-    Gatherer(const std::shared_ptr<Backend<Real>>& backend, const HostMatrix<double>& x, const EnsembleOptions& options)
-        : backend_(backend), sampler_(backend->kernel_sampler(options.sampler, upload(backend, x).view())) {
-        const Ensemble shape(options.sampler, x.rows(), {});
-        for (const KernelEntry& entry : options.histograms) histograms_.push_back(shape.column(entry));
-        for (const auto& [a, b] : options.covariances) pairs_.emplace_back(shape.column(a), shape.column(b));
-        chunk_ = ensemble_chunk(shape.layout().columns());
-        values_ = Matrix<Real>(backend, chunk_, shape.layout().columns());
-    }
+    ChunkSampler(const std::shared_ptr<Backend<Real>>& backend, const HostMatrix<double>& x, const KernelSamplerOptions& options,
+                 Index chunk, Index columns)
+        : backend_(backend), sampler_(backend->kernel_sampler(options, upload(backend, x).view())), values_(backend, chunk, columns) {}
 
-    [[nodiscard]] Index chunk() const { return chunk_; }
-    [[nodiscard]] EnsembleState empty_state() const {
-        return {Moments(values_.cols()), Moments(2 * std::ssize(pairs_)), {}, std::vector<ValueHistogram>(histograms_.size())};
-    }
-
-    /// Adds networks first .. first + count - 1, count <= chunk().
-    void add(Index first, Index count, EnsembleState& state) {
+    /// Networks first .. first + count - 1; count at most that of a chunk.
+    [[nodiscard]] Chunk draw(Index first, Index count, const std::vector<Index>& followed) {
         const MatrixView<Real> values = values_.view().row_range(0, count);
         sampler_->sample(static_cast<std::uint32_t>(first), values);
         const HostMatrix<double> moments = backend_->column_moments(values);
-        for (Index i = 0; i < moments.size(); ++i)
-            if (!std::isfinite(moments.data()[i]))
-                throw Error(
-                    ErrorCode::device_failure,
-                    fmt::format("among networks {} to {} a kernel, or its fourth power, is not a finite number: the weight std lets "
-                                "it grow out of range",
-                                first, first + count - 1));
-        state.moments.merge(count, moments);
-        for (std::size_t h = 0; h < histograms_.size(); ++h) state.histograms[h].add(column(values, histograms_[h]));
-        add_products(values, moments, state);
+        Chunk chunk{count, {moments.data(), moments.data() + moments.size()}, {}};
+        if (!std::all_of(chunk.moments.begin(), chunk.moments.end(), [](double m) { return std::isfinite(m); }))
+            throw Error(ErrorCode::device_failure,
+                        fmt::format("among networks {} to {} a kernel, or its fourth power, is not a finite number: the weight std lets "
+                                    "it grow out of range",
+                                    first, first + count - 1));
+        for (const Index j : followed) chunk.followed.push_back(column(values, j));
+        return chunk;
     }
 
 private:
@@ -66,30 +76,33 @@ private:
         return {host.data(), host.data() + host.size()};
     }
 
-    void add_products(ConstMatrixView<Real> values, const HostMatrix<double>& moments, EnsembleState& state) const {
-        if (pairs_.empty()) return;
-        if (state.centres.empty())
-            for (const auto& [a, b] : pairs_) state.centres.insert(state.centres.end(), {moments(0, a), moments(0, b)});
-        HostMatrix<double> products(values.rows(), 2 * std::ssize(pairs_));
-        for (std::size_t p = 0; p < pairs_.size(); ++p) {
-            const std::vector<double> a = column(values, pairs_[p].first), b = column(values, pairs_[p].second);
-            const auto at = static_cast<Index>(2 * p);
-            for (Index r = 0; r < values.rows(); ++r) {
-                const double x = a[static_cast<std::size_t>(r)], y = b[static_cast<std::size_t>(r)];
-                products(r, at) = (x - state.centres[2 * p]) * (y - state.centres[2 * p + 1]);
-                products(r, at + 1) = x * y;
-            }
-        }
-        state.products.merge(values.rows(), backend_->column_moments(upload(backend_, products).view()));
-    }
-
     std::shared_ptr<Backend<Real>> backend_;
     std::unique_ptr<KernelSampler<Real>> sampler_;
-    std::vector<Index> histograms_;
-    std::vector<std::pair<Index, Index>> pairs_;
-    Index chunk_ = 0;
     Matrix<Real> values_;
 };
+
+/// Adds a chunk, whose networks follow those of the state. Moments of products are made on `backend`.
+template <class Real>
+void merge(const Chunk& chunk, const std::vector<Index>& followed, const std::shared_ptr<Backend<Real>>& backend, EnsembleState& state) {
+    const Index columns = state.moments.columns(), pairs = state.products.columns() / 2;
+    state.moments.merge(chunk.count, HostMatrix<double>(6, columns, chunk.moments));
+    const std::size_t binned = state.histograms.size();
+    for (std::size_t h = 0; h < binned; ++h) state.histograms[h].add(chunk.followed[h]);
+    if (pairs == 0) return;
+    const std::span of_pairs = std::span(chunk.followed).subspan(binned);
+    if (state.centres.empty())  // the first row of the moments is the means
+        for (const Index j : std::span(followed).subspan(binned)) state.centres.push_back(chunk.moments[static_cast<std::size_t>(j)]);
+    HostMatrix<double> products(chunk.count, 2 * pairs);
+    for (Index p = 0; p < pairs; ++p) {
+        const auto at = static_cast<std::size_t>(2 * p);
+        for (Index r = 0; r < chunk.count; ++r) {
+            const double x = of_pairs[at][static_cast<std::size_t>(r)], y = of_pairs[at + 1][static_cast<std::size_t>(r)];
+            products(r, 2 * p) = (x - state.centres[at]) * (y - state.centres[at + 1]);
+            products(r, 2 * p + 1) = x * y;
+        }
+    }
+    state.products.merge(chunk.count, backend->column_moments(upload(backend, products).view()));
+}
 
 void check_fits(const EnsembleState& stored, const EnsembleState& empty, Index chunk, Index networks) {
     if (stored.moments.columns() != empty.moments.columns() || stored.products.columns() != empty.products.columns() ||
@@ -99,6 +112,43 @@ void check_fits(const EnsembleState& stored, const EnsembleState& empty, Index c
         refuse(fmt::format("{} networks were asked for, and the stored ensemble holds {} already: ask for at least as many, or start over",
                            networks, stored.moments.count()));
 }
+
+/// What the root's store holds, on every rank.
+std::optional<EnsembleState> stored_state(EnsembleStore* store, Ranks& ranks) {
+    const auto load = [&] { return store != nullptr ? store->load() : std::nullopt; };
+    if (ranks.size() == 1) return load();
+    using Numbers = std::vector<double>;
+    const auto numbers = from_root<std::optional<Numbers>>(ranks, [&]() -> std::optional<Numbers> {
+        const auto state = load();
+        return state ? std::optional(to_numbers(*state)) : std::nullopt;
+    });
+    return numbers ? std::optional(from_numbers(*numbers, "the ensemble of the root")) : std::nullopt;
+}
+
+/// Saves whole chunks, if there is a store.
+class Saver {
+public:
+    Saver(EnsembleStore* store, Index chunk, Index saved) : store_(store), chunk_(chunk), saved_(saved) {}
+
+    void save(const EnsembleState& state) {
+        const Index networks = state.moments.count();
+        if (store_ == nullptr || networks == saved_ || networks % chunk_ != 0) return;
+        const auto begin = Clock::now();
+        store_->save(state);
+        saved_ = networks;
+        const std::chrono::duration<double> taken = Clock::now() - begin;
+        next_ = Clock::now() + std::chrono::duration_cast<Clock::duration>(std::max(between_saves, taken / saving_share));
+    }
+    void save_now_and_then(const EnsembleState& state) {
+        if (Clock::now() >= next_) save(state);
+    }
+
+private:
+    using Clock = std::chrono::steady_clock;
+    EnsembleStore* store_;
+    Index chunk_, saved_;
+    Clock::time_point next_ = Clock::now();
+};
 
 Index parse_index(const std::string& text, std::size_t& at) {
     Index value = 0;
@@ -202,45 +252,57 @@ double ensemble_bytes(const EnsembleOptions& options, Index samples, std::size_t
 template <class Real>
 Ensemble ensemble(const std::shared_ptr<Backend<Real>>& backend, const HostMatrix<double>& x, const EnsembleOptions& options,
                   const Progress<Index, Index>& progress, EnsembleStore* store) {
-    using Clock = std::chrono::steady_clock;
+    return ensemble(Workers<Real>(backend), x, options, progress, store);
+}
+
+template <class Real>
+Ensemble ensemble(const Workers<Real>& workers, const HostMatrix<double>& x, const EnsembleOptions& options,
+                  const Progress<Index, Index>& progress, EnsembleStore* store) {
     if (options.networks < 2 || options.networks > Index{std::numeric_limits<std::uint32_t>::max()})
         refuse(fmt::format("an ensemble has 2 to 4294967295 networks, not {}", options.networks));
-    Gatherer<Real> gatherer(backend, x, options);
-    EnsembleState state = gatherer.empty_state();
-    if (store != nullptr)
-        if (auto stored = store->load()) {
-            check_fits(*stored, state, gatherer.chunk(), options.networks);
-            state = std::move(*stored);
-        }
+    const Ensemble shape(options.sampler, x.rows(), {});
+    const std::vector<Index> followed = followed_columns(options, shape);
+    const Index columns = shape.layout().columns(), size = ensemble_chunk(columns);
+    const Team team(workers);
+    const EnsembleState empty{
+        Moments(columns), Moments(2 * std::ssize(options.covariances)), {}, std::vector<ValueHistogram>(options.histograms.size())};
+    EnsembleState state = stored_state(store, workers.ranks()).value_or(empty);
+    check_fits(state, empty, size, options.networks);
     progress(state.moments.count(), options.networks);
-    Index saved = state.moments.count();
-    auto next_save = Clock::now();
-    const auto save = [&] {
-        if (store == nullptr || state.moments.count() == saved) return;
-        const auto begin = Clock::now();
-        store->save(state);
-        saved = state.moments.count();
-        const std::chrono::duration<double> taken = Clock::now() - begin;
-        next_save = Clock::now() + std::chrono::duration_cast<Clock::duration>(std::max(between_saves, taken / saving_share));
+
+    const Index first = state.moments.count();
+    Saver saver(workers.ranks().root() ? store : nullptr, size, first);
+    std::vector<std::unique_ptr<ChunkSampler<Real>>> samplers(workers.backends().size());
+    SweepWork<Chunk> work;
+    work.items = (options.networks - first + size - 1) / size;
+    work.compute = [&](std::size_t worker, Index item, const std::stop_token&) {
+        auto& sampler = samplers[worker];
+        if (!sampler) sampler = std::make_unique<ChunkSampler<Real>>(workers.backends()[worker], x, options.sampler, size, columns);
+        const Index begin = first + item * size;
+        return sampler->draw(begin, std::min(size, options.networks - begin), followed);
     };
-    while (state.moments.count() + gatherer.chunk() <= options.networks) {
-        if (progress.stop().stop_requested()) save();
-        progress.check();
-        gatherer.add(state.moments.count(), gatherer.chunk(), state);
-        if (Clock::now() >= next_save) save();
+    work.collect = [&](Index, const Chunk& chunk, bool) {
+        // What does not fill a chunk is not kept: a longer run draws it again within a whole one.
+        if (chunk.count < size) saver.save(state);
+        merge(chunk, followed, workers.backends().front(), state);
+        saver.save_now_and_then(state);
         progress(state.moments.count(), options.networks);
+    };
+    try {
+        SweepRounds<Chunk>(team, work, progress.stop()).run();
+    } catch (const Error& error) {
+        if (error.code() == ErrorCode::cancelled) saver.save(state);
+        throw;
     }
-    save();
-    progress.check();
-    // What does not fill a chunk is not kept: a longer run draws it again within a whole one.
-    if (const Index rest = options.networks - state.moments.count(); rest > 0) gatherer.add(state.moments.count(), rest, state);
-    progress(options.networks, options.networks);
+    saver.save(state);
     return {options.sampler, x.rows(), std::move(state)};
 }
 
-#define NTKCUDA_INSTANTIATE(Real)                                                                                        \
-    template Ensemble ensemble(const std::shared_ptr<Backend<Real>>&, const HostMatrix<double>&, const EnsembleOptions&, \
-                               const Progress<Index, Index>&, EnsembleStore*)
+#define NTKCUDA_INSTANTIATE(Real)                                                                                                      \
+    template Ensemble ensemble(const std::shared_ptr<Backend<Real>>&, const HostMatrix<double>&, const EnsembleOptions&,               \
+                               const Progress<Index, Index>&, EnsembleStore*);                                                         \
+    template Ensemble ensemble(const Workers<Real>&, const HostMatrix<double>&, const EnsembleOptions&, const Progress<Index, Index>&, \
+                               EnsembleStore*)
 NTKCUDA_INSTANTIATE(float);
 NTKCUDA_INSTANTIATE(double);
 #undef NTKCUDA_INSTANTIATE

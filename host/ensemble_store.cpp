@@ -3,17 +3,14 @@
 #include <ntkcuda/ensemble.hpp>
 #include <ntkcuda/version.hpp>
 
+#include "ensemble_state.hpp"
 #include "state_folder.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <algorithm>
-#include <cmath>
-
 // parameters.txt   what the state depends on (ensemble_parameters)
-// ensemble.npy     one row of numbers, so that they are of one moment: networks, columns, products, histograms; the moments; centres and
-//                  moments of the pairs; of each histogram the number of bins, then bin and count of each
+// ensemble.npy     one row of numbers, so that they are of one moment (ensemble_state.hpp)
 
 namespace ntk {
 namespace {
@@ -24,56 +21,11 @@ public:
 
     std::optional<EnsembleState> load() override {
         if (!std::filesystem::exists(path_)) return std::nullopt;
-        const Array array = read_npy(path_);
-        auto at = array.values.begin();
-        const auto next = [&] {
-            if (at == array.values.end()) throw Error(ErrorCode::io, fmt::format("{}: too short for the state of an ensemble", path_));
-            return *at++;
-        };
-        const auto whole = [&] {
-            const double value = next();
-            if (!(value >= 0 && value <= 0x1p53 && value == std::floor(value)))
-                throw Error(ErrorCode::io,
-                            fmt::format("{}: {} where a number of things was expected: not the state of an ensemble", path_, value));
-            return static_cast<Index>(value);
-        };
-        const auto moments = [&](Index count, Index columns) {
-            HostMatrix<double> values(6, columns);
-            std::generate(values.data(), values.data() + values.size(), next);
-            return Moments(count, std::move(values));
-        };
-        const Index networks = whole(), columns = whole(), products = whole(), histograms = whole();
-        if (columns > std::ssize(array.values) || products > std::ssize(array.values))
-            throw Error(ErrorCode::io, fmt::format("{}: too short for the state of an ensemble", path_));
-        EnsembleState state;
-        state.moments = moments(networks, columns);
-        for (Index i = 0; i < products; ++i) state.centres.push_back(next());
-        state.products = moments(networks, products);
-        for (Index h = 0; h < histograms; ++h) {
-            ValueHistogram histogram;
-            for (Index bins = whole(); bins > 0; --bins) {
-                const double bin = next();
-                if (!(std::fabs(bin) < 0x1p31)) throw Error(ErrorCode::io, fmt::format("{}: no bin has the number {}", path_, bin));
-                histogram.add_bin(static_cast<std::int32_t>(bin), static_cast<std::uint64_t>(whole()));
-            }
-            state.histograms.push_back(std::move(histogram));
-        }
-        return state;
+        return from_numbers(read_npy(path_).values, path_);
     }
-
     void save(const EnsembleState& state) override {
-        std::vector<double> values{static_cast<double>(state.moments.count()), static_cast<double>(state.moments.columns()),
-                                   static_cast<double>(state.products.columns()), static_cast<double>(state.histograms.size())};
-        const auto append = [&](const auto* data, Index size) { values.insert(values.end(), data, data + size); };
-        append(state.moments.values().data(), state.moments.values().size());
-        append(state.centres.data(), std::ssize(state.centres));
-        append(state.products.values().data(), state.products.values().size());
-        for (const ValueHistogram& histogram : state.histograms) {
-            values.push_back(static_cast<double>(histogram.bins().size()));
-            for (const auto& [bin, count] : histogram.bins())
-                values.insert(values.end(), {static_cast<double>(bin), static_cast<double>(count)});
-        }
-        write_npy(path_, {std::ssize(values)}, values.data());
+        const std::vector<double> numbers = to_numbers(state);
+        write_npy(path_, {std::ssize(numbers)}, numbers.data());
     }
 
 private:

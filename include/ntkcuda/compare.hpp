@@ -32,6 +32,7 @@
 #include <ntkcuda/infinite_width.hpp>
 #include <ntkcuda/network.hpp>
 #include <ntkcuda/progress.hpp>
+#include <ntkcuda/workers.hpp>
 
 #include <memory>
 #include <optional>
@@ -164,8 +165,15 @@ template <class Real>
                                     const CompareOptions& options, const Progress<Index, Index>& progress = {},
                                     CompareStore* store = nullptr);
 
-/// The most device memory that the sweep holds at once, in bytes, for values of `real_bytes` each: two n x n and two t x n matrices, the
-/// widest network and its passes. Workspace of the vendor's solver comes on top.
+/// The same sweep, with the same bits, by several workers (workers.hpp), which share out the networks. Each holds the data and the limit of
+/// its own: compare_peak_bytes() is for each device. Every rank ends with the whole result or with the same Error. Of the root's `store`
+/// records are found and in it they are saved, those of several workers some at a time; other ranks' are left alone.
+template <class Real>
+[[nodiscard]] CompareResult compare(const Workers<Real>& workers, const Dataset& train, const Dataset& test, const CompareOptions& options,
+                                    const Progress<Index, Index>& progress = {}, CompareStore* store = nullptr);
+
+/// The most memory of a device that the sweep holds at once, in bytes, for values of `real_bytes` each: two n x n and two t x n matrices,
+/// the widest network and its passes. Workspace of the vendor's solver comes on top.
 [[nodiscard]] std::uint64_t compare_peak_bytes(const CompareOptions& options, Index train_samples, Index test_samples, Index features,
                                                Index targets, std::size_t real_bytes);
 

@@ -40,4 +40,9 @@ struct DeviceInfo {
 template <class Real>
 [[nodiscard]] std::shared_ptr<Backend<Real>> make_backend(const std::string& device = "auto", int threads = 0);
 
+/// A backend on each of `devices`: "cuda:all" (every CUDA device), a list "cuda:0,2" of different ones, or one device as make_backend
+/// takes it. For work that several devices share (workers.hpp). Throws what make_backend throws.
+template <class Real>
+[[nodiscard]] std::vector<std::shared_ptr<Backend<Real>>> make_backends(const std::string& devices = "auto", int threads = 0);
+
 }  // namespace ntk

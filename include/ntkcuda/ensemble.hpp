@@ -11,6 +11,7 @@
 #include <ntkcuda/kernel_sampler.hpp>
 #include <ntkcuda/moments.hpp>
 #include <ntkcuda/progress.hpp>
+#include <ntkcuda/workers.hpp>
 
 #include <functional>
 #include <memory>
@@ -118,6 +119,12 @@ private:
 /// for, Error(device_failure) for values that are not finite, naming the chunk, and Error(cancelled).
 template <class Real>
 [[nodiscard]] Ensemble ensemble(const std::shared_ptr<Backend<Real>>& backend, const HostMatrix<double>& x, const EnsembleOptions& options,
+                                const Progress<Index, Index>& progress = {}, EnsembleStore* store = nullptr);
+
+/// The same, with the same bits, by several workers (workers.hpp), which share out the chunks; ensemble_bytes() is for each device. Every
+/// rank ends with the whole ensemble or with the same Error. The root's `store` is read and written, other ranks' are left alone.
+template <class Real>
+[[nodiscard]] Ensemble ensemble(const Workers<Real>& workers, const HostMatrix<double>& x, const EnsembleOptions& options,
                                 const Progress<Index, Index>& progress = {}, EnsembleStore* store = nullptr);
 
 /// A measured number, what exact theory says, and how many standard errors lie between.

@@ -19,6 +19,7 @@
 #include <ntkcuda/device.hpp>
 #include <ntkcuda/backend.hpp>
 #include <ntkcuda/ranks.hpp>
+#include <ntkcuda/workers.hpp>
 #include <ntkcuda/data.hpp>
 #include <ntkcuda/array_file.hpp>
 #include <ntkcuda/activation.hpp>

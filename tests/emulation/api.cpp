@@ -7,14 +7,17 @@
 
 using namespace emulated;
 
-struct CUmemPoolHandle_st {};
+struct CUmemPoolHandle_st {
+    int device;
+};
 
 namespace {
 
 constexpr int multiprocessors = 2, compute_capability = 9;
 
-std::map<const void*, std::size_t>& function_limits() {
-    static auto& limits = *new std::map<const void*, std::size_t>;
+/// Of each function on each device.
+std::map<std::pair<const void*, int>, std::size_t>& function_limits() {
+    static auto& limits = *new std::map<std::pair<const void*, int>, std::size_t>;
     return limits;
 }
 
@@ -32,6 +35,7 @@ struct Rows {
 };
 
 cudaError_t copy(const Rows& rows, cudaMemcpyKind kind, cudaStream_t stream) {
+    (void)existing_here(stream);
     if (rows.width == 0 || rows.height == 0) return cudaSuccess;
     if (rows.width > rows.to_pitch || rows.width > rows.from_pitch) return cudaErrorInvalidPitchValue;
     const auto extent = [&](std::size_t pitch) { return pitch * (rows.height - 1) + rows.width; };
@@ -54,7 +58,7 @@ cudaError_t copy(const Rows& rows, cudaMemcpyKind kind, cudaStream_t stream) {
 
 std::size_t emulated::allowed_shared_bytes(const void* function) {
     constexpr std::size_t without_asking = 48 * 1024;
-    const auto limit = function_limits().find(function);
+    const auto limit = function_limits().find({function, current_device()});
     return limit == function_limits().end() ? without_asking : limit->second;
 }
 
@@ -74,18 +78,20 @@ cudaError_t cudaDriverGetVersion(int* version) {
 
 cudaError_t cudaGetDeviceCount(int* count) {
     if (fails("cudaGetDeviceCount")) return cudaErrorInsufficientDriver;
-    *count = 1;
+    *count = settings.devices;
     return cudaSuccess;
 }
 
 cudaError_t cudaSetDevice(int device) {
     if (fails("cudaSetDevice")) return cudaErrorUnknown;
-    return device == 0 ? cudaSuccess : cudaErrorInvalidDevice;
+    if (!exists(device)) return cudaErrorInvalidDevice;
+    make_current(device);
+    return cudaSuccess;
 }
 
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
     if (fails("cudaGetDeviceProperties")) return cudaErrorUnknown;
-    if (device != 0) return cudaErrorInvalidDevice;
+    if (!exists(device)) return cudaErrorInvalidDevice;
     *properties = {};
     std::strcpy(properties->name, "emulated device");
     properties->totalGlobalMem = settings.memory;
@@ -96,7 +102,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
 
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int device) {
     if (fails("cudaDeviceGetAttribute")) return cudaErrorUnknown;
-    if (device != 0) return cudaErrorInvalidDevice;
+    if (!exists(device)) return cudaErrorInvalidDevice;
     switch (attribute) {
         case cudaDevAttrComputeCapabilityMajor:
             return *value = compute_capability, cudaSuccess;
@@ -114,7 +120,7 @@ cudaError_t cudaFuncSetAttribute(const void* function, cudaFuncAttribute attribu
     if (attribute != cudaFuncAttributeMaxDynamicSharedMemorySize) return cudaErrorNotSupported;
     if (value < 0 || static_cast<std::size_t>(value) > most_shared_bytes) return cudaErrorInvalidValue;
     const Lock lock(device_mutex());
-    function_limits()[function] = static_cast<std::size_t>(value);
+    function_limits()[{function, current_device()}] = static_cast<std::size_t>(value);
     return cudaSuccess;
 }
 
@@ -125,14 +131,16 @@ const char* cudaGetErrorName(cudaError_t status) { return status == cudaSuccess 
 cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
     if (fails("cudaMemGetInfo")) return cudaErrorUnknown;
     *total = settings.memory;
-    *free = settings.memory - memory_used();
+    *free = settings.memory - memory_used(current_device());
     return cudaSuccess;
 }
 
-cudaError_t cudaDeviceGetDefaultMemPool(cudaMemPool_t* pool, int) {
-    static CUmemPoolHandle_st only;
+cudaError_t cudaDeviceGetDefaultMemPool(cudaMemPool_t* pool, int device) {
+    static auto& pools = *new std::map<int, CUmemPoolHandle_st>;
     if (fails("cudaDeviceGetDefaultMemPool")) return cudaErrorUnknown;
-    *pool = &only;
+    if (!exists(device)) return cudaErrorInvalidDevice;
+    const Lock lock(device_mutex());
+    *pool = &(pools[device] = {device});
     return cudaSuccess;
 }
 
@@ -140,14 +148,14 @@ cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t, cudaMemPoolAttr, void*) {
     return fails("cudaMemPoolSetAttribute") ? cudaErrorUnknown : cudaSuccess;
 }
 
-cudaError_t cudaMemPoolGetAttribute(cudaMemPool_t, cudaMemPoolAttr, void* value) {
+cudaError_t cudaMemPoolGetAttribute(cudaMemPool_t pool, cudaMemPoolAttr, void* value) {
     if (fails("cudaMemPoolGetAttribute")) return cudaErrorUnknown;
-    *static_cast<std::uint64_t*>(value) = memory_used();  // nothing is reserved beyond what is used
+    *static_cast<std::uint64_t*>(value) = memory_used(pool->device);  // nothing is reserved beyond what is used
     return cudaSuccess;
 }
 
 cudaError_t cudaMallocAsync(void** p, std::size_t bytes, cudaStream_t stream) {
-    const auto& recording = existing(stream).recording;
+    const auto& recording = existing_here(stream).recording;
     if (fails("cudaMallocAsync")) return cudaErrorMemoryAllocation;
     if (recording && recording->invalid) return cudaErrorStreamCaptureInvalidated;
     if (bytes == 0) return cudaErrorInvalidValue;
@@ -158,8 +166,8 @@ cudaError_t cudaMallocAsync(void** p, std::size_t bytes, cudaStream_t stream) {
 /// A failure is reported, and the memory is freed all the same: a destructor has nothing better to do with it.
 cudaError_t cudaFreeAsync(void* p, cudaStream_t stream) {
     const bool failed = fails("cudaFreeAsync");
+    const auto& recording = existing_here(stream).recording;
     if (!is_allocation(p)) fault("something frees what is no allocation", p);
-    const auto& recording = existing(stream).recording;
     if (recording) {
         record_release(stream, p);
         if (recording->invalid) return cudaErrorStreamCaptureInvalidated;

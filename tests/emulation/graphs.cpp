@@ -89,7 +89,7 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph,
 cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
     const Lock lock(device_mutex());
     if (fails("cudaGraphLaunch")) return cudaErrorLaunchFailure;
-    if (existing(stream).recording) return cudaErrorNotSupported;  // a graph in a graph
+    if (existing_here(stream).recording) return cudaErrorNotSupported;  // a graph in a graph
     for (const auto& work : executable->recorded->work) add(stream, copy_of(*work));
     enqueue(stream, [keep = executable->recorded] {});
     return cudaSuccess;

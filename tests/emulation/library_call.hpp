@@ -27,7 +27,7 @@ Operand output(Real* data, std::int64_t rows, std::int64_t cols, std::int64_t le
 
 /// Whether the sizes are what the libraries accept; an operand that leaves its allocation ends the process.
 bool sound(const std::vector<Operand>& operands);
-/// Queues a call on operands that are sound.
+/// Queues a call on operands that are sound, on a stream of the current device.
 void enqueue_call(cudaStream_t stream, std::vector<Operand> operands, std::function<void()> call);
 
 }  // namespace emulated

@@ -21,11 +21,18 @@ namespace {
 constexpr std::size_t page = 4096, arena_bytes = std::size_t{1} << 38;
 constexpr int poison = 0xFF;
 
+struct Allocation {
+    std::size_t bytes;
+    int device;
+};
+
+/// Of all devices.
 struct Arena {
     char* base = nullptr;
-    std::size_t top = 0, used = 0;
+    std::size_t top = 0;
     int unlocked = 0;
-    std::map<char*, std::size_t> live;
+    std::map<char*, Allocation> live;
+    std::map<int, std::size_t> used;  ///< bytes on each device
 };
 
 Arena& arena() {
@@ -36,12 +43,12 @@ Arena& arena() {
 std::size_t page_span(std::size_t bytes) { return (bytes + page - 1) / page * page; }
 
 /// The allocation that holds p, or nullptr.
-const std::pair<char* const, std::size_t>* allocation(const void* p) {
+const std::pair<char* const, Allocation>* allocation(const void* p) {
     auto& live = arena().live;
     auto after = live.upper_bound(static_cast<char*>(const_cast<void*>(p)));
     if (after == live.begin()) return nullptr;
     const auto& found = *--after;
-    return static_cast<const char*>(p) < found.first + found.second ? &found : nullptr;
+    return static_cast<const char*>(p) < found.first + found.second.bytes ? &found : nullptr;
 }
 
 void on_segmentation_fault(int, siginfo_t* info, void*) {
@@ -78,7 +85,7 @@ void touch(const void* p, std::size_t bytes, bool write) {
 Unlocked::Unlocked() {
     const Lock lock(device_mutex());
     if (arena().unlocked++) return;
-    for (const auto& [p, bytes] : arena().live) mprotect(p, page_span(bytes), PROT_READ | PROT_WRITE);
+    for (const auto& [p, a] : arena().live) mprotect(p, page_span(a.bytes), PROT_READ | PROT_WRITE);
 }
 
 Unlocked::~Unlocked() {
@@ -89,17 +96,18 @@ Unlocked::~Unlocked() {
 void* allocate(std::size_t bytes) {
     const Lock lock(device_mutex());
     Arena& a = arena();
-    if (bytes > settings.memory || a.used > settings.memory - bytes) return nullptr;
+    std::size_t& used = a.used[current_device()];
+    if (bytes > settings.memory || used > settings.memory - bytes) return nullptr;
     if (!a.base) reserve_arena();
     const std::size_t span = page_span(bytes);
     if (a.top + span + page > arena_bytes) fault("the address range of device memory is used up");
     char* p = a.base + a.top;
     a.top += span + page;  // an unreadable page between allocations
-    a.used += bytes;
+    used += bytes;
     mprotect(p, span, PROT_READ | PROT_WRITE);
     std::memset(p, poison, span);
     if (__asan_poison_memory_region) __asan_poison_memory_region(p + bytes, span - bytes);
-    a.live[p] = bytes;
+    a.live[p] = {bytes, current_device()};
     if (!a.unlocked) mprotect(p, span, PROT_NONE);
     return p;
 }
@@ -114,17 +122,22 @@ void deallocate(void* memory) {
     const Unlocked open;
     Arena& a = arena();
     char* p = static_cast<char*>(memory);
-    const std::size_t bytes = a.live.at(p), span = page_span(bytes);
+    const auto [bytes, device] = a.live.at(p);
+    const std::size_t span = page_span(bytes);
     if (__asan_unpoison_memory_region) __asan_unpoison_memory_region(p + bytes, span - bytes);
     for (const char* q = p + bytes; q < p + span; ++q)
         if (*q != static_cast<char>(poison)) fault("something wrote past the end of", p);
     mprotect(p, span, PROT_NONE);
     madvise(p, span, MADV_DONTNEED);
-    a.used -= bytes;
+    a.used[device] -= bytes;
     a.live.erase(p);
 }
 
-bool is_allocation(const void* p) { return arena().live.contains(static_cast<char*>(const_cast<void*>(p))); }
+bool is_allocation(const void* p) {
+    const Lock lock(device_mutex());
+    const auto found = arena().live.find(static_cast<char*>(const_cast<void*>(p)));
+    return found != arena().live.end() && found->second.device == current_device();
+}
 
 bool is_device_address(const void* p) {
     const Arena& a = arena();
@@ -133,7 +146,7 @@ bool is_device_address(const void* p) {
 
 bool in_allocation(const void* p, std::size_t bytes) {
     const auto* found = allocation(p);
-    return found && static_cast<const char*>(p) + bytes <= found->first + found->second;
+    return found && found->second.device == current_device() && static_cast<const char*>(p) + bytes <= found->first + found->second.bytes;
 }
 
 bool on_device(const void* p, std::size_t bytes) {
@@ -141,7 +154,10 @@ bool on_device(const void* p, std::size_t bytes) {
     return in_allocation(p, bytes);
 }
 
-std::size_t memory_used() { return arena().used; }
+std::size_t memory_used(int device) {
+    const Lock lock(device_mutex());
+    return arena().used[device];
+}
 
 std::size_t live_objects() {
     const Lock lock(device_mutex());

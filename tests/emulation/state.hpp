@@ -39,6 +39,7 @@ struct Recorded {
 }  // namespace emulated
 
 struct CUstream_st {
+    int device = 0;
     std::deque<std::shared_ptr<emulated::Work>> queue;
     std::shared_ptr<emulated::Work> last;
     std::shared_ptr<emulated::Recorded> recording;  ///< while it is capturing
@@ -52,9 +53,24 @@ struct CUevent_st {
 
 namespace emulated {
 
-/// Held by every call: the device does one thing at a time.
+/// Held by every call: the devices do one thing at a time.
 std::recursive_mutex& device_mutex();
 using Lock = std::lock_guard<std::recursive_mutex>;
+
+// Devices
+bool exists(int device);
+void make_current(int device);
+/// A device is current while one of these lives.
+class Current {
+public:
+    explicit Current(int device) : before_(current_device()) { make_current(device); }
+    ~Current() { make_current(before_); }
+    Current(const Current&) = delete;
+    Current& operator=(const Current&) = delete;
+
+private:
+    int before_;
+};
 
 // Streams
 void finish(CUstream_st& stream);
@@ -72,6 +88,8 @@ void destroy_stream(cudaStream_t stream);
 void add(cudaStream_t stream, std::shared_ptr<Work> work);
 /// Ends the process for a stream that does not exist, the default one included: the backend has its own.
 CUstream_st& existing(cudaStream_t stream);
+/// The same for a stream of a device that is not the current one, where a real device refuses or forgives as the call may be.
+CUstream_st& existing_here(cudaStream_t stream);
 
 // Graphs
 /// New memory of the work that the stream records; nullptr when the device is full.
@@ -106,16 +124,17 @@ public:
     Unlocked(const Unlocked&) = delete;
     Unlocked& operator=(const Unlocked&) = delete;
 };
-/// nullptr when the device is full.
+/// On the current device; nullptr when it is full.
 void* allocate(std::size_t bytes);
 /// Makes `bytes` from p unset again.
 void unset(void* p, std::size_t bytes);
 void deallocate(void* p);
+/// Of the current device.
 bool is_allocation(const void* p);
 /// on_device for the threads of a kernel: whoever runs it holds the mutex.
 bool in_allocation(const void* p, std::size_t bytes);
 /// Whether `p` is an address that only the device can have.
 bool is_device_address(const void* p);
-std::size_t memory_used();
+std::size_t memory_used(int device);
 
 }  // namespace emulated

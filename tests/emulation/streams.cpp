@@ -19,6 +19,7 @@ std::set<cudaEvent_t>& events() {
     return all;
 }
 int handles = 0;
+thread_local int current = 0;
 
 void run(Work& work) {
     if (work.is_kernel) {
@@ -42,6 +43,8 @@ bool valid(const dim3& grid, const dim3& block) {
 const bool environment_read = [] {
     settings.eager = std::getenv("EMULATED_EAGER");
     settings.reverse = std::getenv("EMULATED_REVERSE");
+    if (const char* n = std::getenv("EMULATED_DEVICES")) settings.devices = std::atoi(n);
+    if (const char* i = std::getenv("EMULATED_FAIL_ON")) settings.fail_on = std::atoi(i);
     if (const char* k = std::getenv("EMULATED_FAIL_AT")) settings.fail_at = std::atol(k);
     return true;
 }();
@@ -53,15 +56,27 @@ std::recursive_mutex& device_mutex() {
     return mutex;
 }
 
+int current_device() { return current; }
+bool exists(int device) { return device >= 0 && device < settings.devices; }
+void make_current(int device) { current = device; }
+
 CUstream_st& existing(cudaStream_t stream) {
     if (!stream) fault("work on the default stream");
     if (!streams().contains(stream)) fault("work on a stream that does not exist", stream);
     return *stream;
 }
 
+CUstream_st& existing_here(cudaStream_t stream) {
+    const Lock lock(device_mutex());
+    CUstream_st& found = existing(stream);
+    if (found.device != current) fault("work on a stream of a device that is not the current one", stream);
+    return found;
+}
+
 void finish(CUstream_st& stream) {
     const Lock lock(device_mutex());
     const Unlocked open;
+    const Current here(stream.device);
     while (!stream.queue.empty()) {
         run(*stream.queue.front());
         stream.queue.pop_front();
@@ -75,7 +90,7 @@ void finish_all() {
 
 cudaError_t create_stream(cudaStream_t* stream) {
     const Lock lock(device_mutex());
-    *stream = new CUstream_st;
+    *stream = new CUstream_st{.device = current};
     streams().insert(*stream);
     return cudaSuccess;
 }
@@ -129,8 +144,10 @@ void record(CUevent_st& event, cudaStream_t stream) {
 
 void finish(CUevent_st& event) {
     const Lock lock(device_mutex());
+    if (!event.work || event.work->done) return;
     const Unlocked open;
-    while (event.work && !event.work->done) {
+    const Current here(event.stream->device);
+    while (!event.work->done) {
         const std::shared_ptr<Work> next = event.stream->queue.front();
         event.stream->queue.pop_front();
         run(*next);
@@ -138,6 +155,7 @@ void finish(CUevent_st& event) {
 }
 
 void enqueue(cudaStream_t stream, std::function<void()> work) {
+    (void)existing_here(stream);
     auto queued = std::make_shared<Work>();
     queued->run = std::move(work);
     add(stream, std::move(queued));
@@ -145,6 +163,7 @@ void enqueue(cudaStream_t stream, std::function<void()> work) {
 
 cudaError_t launch(const cudaLaunchConfig_t& config, const void* function, std::function<void()> body) {
     if (fails("cudaLaunchKernelEx")) return cudaErrorLaunchFailure;
+    (void)existing_here(config.stream);
     if (config.numAttrs) return cudaErrorNotSupported;
     if (!valid(config.gridDim, config.blockDim)) return cudaErrorInvalidConfiguration;
     if (config.dynamicSmemBytes > allowed_shared_bytes(function)) return cudaErrorInvalidValue;
@@ -160,6 +179,7 @@ cudaError_t launch(const cudaLaunchConfig_t& config, const void* function, std::
 
 bool fails(const char* call) {
     const Lock lock(device_mutex());
+    if (settings.fail_on >= 0 && current != settings.fail_on) return false;
     if (++calls != settings.fail_at) return false;
     failed_call = call;
     return true;

@@ -15,12 +15,15 @@
 
 namespace emulated {
 
-/// How the device behaves. From the environment at start: EMULATED_EAGER, EMULATED_REVERSE, EMULATED_FAIL_AT=k.
+/// How the devices behave. From the environment at start: EMULATED_DEVICES=n, EMULATED_EAGER, EMULATED_REVERSE, EMULATED_FAIL_AT=k,
+/// EMULATED_FAIL_ON=i.
 struct Settings {
     bool eager = false;    ///< run work when it is enqueued, not when something waits for it
     bool reverse = false;  ///< run the blocks, and the threads of a block, last first
     long fail_at = -1;     ///< this API call, counted by `calls`, fails
-    std::size_t memory = std::size_t{1} << 33;
+    int fail_on = -1;      ///< only calls with this device current are counted; -1: of all
+    int devices = 1;
+    std::size_t memory = std::size_t{1} << 33;  ///< of each device
 };
 inline Settings settings;
 inline long calls = 0;           ///< API calls that can fail, since the start or since a test set it to 0
@@ -33,7 +36,9 @@ bool fails(const char* call);
 /// A mistake that a real device would punish or hide: says so and ends the process with status 86.
 [[noreturn]] void fault(const char* what, const void* where = nullptr);
 
-/// Whether [p, p + bytes) lies in one live allocation.
+/// The device that is current on this thread, or whose work it runs.
+int current_device();
+/// Whether [p, p + bytes) lies in one live allocation of the current device.
 bool on_device(const void* p, std::size_t bytes);
 /// Tells ThreadSanitizer of an access by code that is not instrumented.
 void touch(const void* p, std::size_t bytes, bool write);
