@@ -1,6 +1,7 @@
 #include "support/devices.hpp"
 #include "support/files.hpp"
 #include "support/samples.hpp"
+#include "support/thread_ranks.hpp"
 #include "support/tolerance.hpp"
 
 #include "host/compare_statistics.hpp"
@@ -295,6 +296,53 @@ TEST(Compare, GrowsWithTheSameBitsAndComputesOnlyWhatIsNew) {
     EXPECT_EQ(store.saved, 30);
     (void)compare(cpu(), train, test, more, {}, &store);
     EXPECT_EQ(store.saved, 30);
+}
+
+Workers<double> several(int count, Ranks& ranks = one_rank()) {
+    std::vector<std::shared_ptr<Backend<double>>> backends;
+    for (int i = 0; i < count; ++i) backends.push_back(cpu());
+    return Workers<double>(backends, ranks);
+}
+
+TEST(Compare, SeveralWorkersAndRanksGiveTheBitsOfOne) {
+    const Dataset train = samples(9, 3, 0), test = samples(4, 3, 1);
+    CompareOptions options = options_of({2, 3}, {5, 10, 20}, 4);
+    options.base.parametrization = Parametrization::standard;  // a limit for each width
+    const CompareResult one = compare(cpu(), train, test, options);
+    for (const int ranks : {1, 2, 3})
+        for (const int each : {1, 2}) {
+            SCOPED_TRACE(::testing::Message() << ranks << " ranks of " << each << " workers");
+            on_ranks(ranks, [&](Ranks& rank) {
+                Index last = 0;
+                expect_same(compare(several(each, rank), train, test, options, [&](Index done, Index) { EXPECT_EQ(done, ++last); }), one);
+                EXPECT_EQ(last, 24);
+            });
+        }
+}
+
+// The root's store alone is read and written, and what it holds serves any other number of workers and ranks.
+TEST(Compare, GoesOnWithOtherNumbersOfWorkersAndRanks) {
+    const Dataset train = samples(9, 3, 0), test = samples(4, 3, 1);
+    const CompareOptions options = options_of({2, 3}, {5, 10}, 8);
+    const CompareResult whole = compare(cpu(), train, test, options);
+    MemoryStore store;
+    store.stop_after = 5;
+    EXPECT_THROW((void)compare(several(2), train, test, options, {}, &store), MemoryStore::Stopped);
+    store.stop_after = 13;
+    EXPECT_THROW(on_ranks(3,
+                          [&](Ranks& ranks) {
+                              MemoryStore none;
+                              (void)compare(several(1, ranks), train, test, options, {}, ranks.root() ? &store : &none);
+                          }),
+                 Error);
+    EXPECT_EQ(store.saved, 13);
+    store.stop_after = std::numeric_limits<std::size_t>::max();
+    on_ranks(2, [&](Ranks& ranks) {
+        MemoryStore none;
+        none.stop_after = 0;
+        expect_same(compare(several(2, ranks), train, test, options, {}, ranks.root() ? &store : &none), whole);
+    });
+    EXPECT_EQ(store.saved, 32);
 }
 
 TEST(Compare, DoesNotDependOnTheOrderOfWidthsOrOnThreads) {

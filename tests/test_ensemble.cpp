@@ -1,5 +1,6 @@
 #include "support/devices.hpp"
 #include "support/files.hpp"
+#include "support/thread_ranks.hpp"
 
 #include <ntkcuda/backend.hpp>
 #include <ntkcuda/ensemble.hpp>
@@ -179,6 +180,47 @@ TEST(Ensemble, ThreadsAndInterruptionsChangeNoBit) {
     const auto store = open_ensemble_store(folder.path("state"), parameters);
     EXPECT_THROW((void)ensemble<double>(backend, x, fewer, {}, store.get()), Error);
     EXPECT_THROW((void)open_ensemble_store(folder.path("state"), parameters + "more = 1\n"), Error);
+}
+
+TEST(Ensemble, SeveralWorkersAndRanksChangeNoBit) {
+    const HostMatrix<double> x = host_normals({3, 0, 1}, 2, 2);
+    auto options = followed();
+    options.networks = 30000;  // seven chunks and a rest
+    const auto one = make_backend<double>("cpu", 1);
+    const Ensemble straight = ensemble<double>(one, x, options);
+    const auto workers = [](int count, Ranks& ranks) {
+        std::vector<std::shared_ptr<Backend<double>>> backends;
+        for (int i = 0; i < count; ++i) backends.push_back(make_backend<double>("cpu", 1));
+        return Workers<double>(backends, ranks);
+    };
+    for (const int ranks : {1, 3})
+        for (const int each : {1, 2}) {
+            SCOPED_TRACE(::testing::Message() << ranks << " ranks of " << each << " workers");
+            on_ranks(ranks,
+                     [&](Ranks& rank) { expect_same_state(ensemble(workers(each, rank), x, options).state(), straight.state()); });
+        }
+    // Over one store of the root: three ranks, stopped in the middle; one; two.
+    const TemporaryFolder folder;
+    const std::string parameters = ensemble_parameters(*one, x, options);
+    const auto run = [&](int ranks, Index networks, Index stop_at) {
+        auto part = options;
+        part.networks = networks;
+        std::optional<EnsembleState> state;
+        on_ranks(ranks, [&](Ranks& rank) {
+            const auto store = rank.root() ? open_ensemble_store(folder.path("state"), parameters) : nullptr;
+            std::stop_source stop;
+            const auto progress = [&](Index done, Index) {
+                if (done >= stop_at) stop.request_stop();
+            };
+            const Ensemble result = ensemble(workers(1, rank), x, part, {progress, stop.get_token()}, store.get());
+            if (rank.root()) state = result.state();
+        });
+        return state;
+    };
+    EXPECT_THROW(run(3, 30000, 8192), Error);
+    EXPECT_GE(open_ensemble_store(folder.path("state"), parameters)->load()->moments.count(), 8192);
+    (void)run(1, 29000, 40000);
+    expect_same_state(*run(2, 30000, 40000), straight.state());
 }
 
 TEST(Ensemble, CovariancesAreThoseOfTheValues) {

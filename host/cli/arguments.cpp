@@ -25,7 +25,10 @@ Value parse_name(const std::string& option, const std::string& name, const std::
 
 void add_run_options(CLI::App& command, RunArguments& run) {
     const auto group = "Run";
-    command.add_option("--device", run.device, "auto, cpu, cuda or cuda:i")->capture_default_str()->group(group);
+    command
+        .add_option("--device", run.device, "auto, cpu, cuda or cuda:i; for compare and ensemble also cuda:all or a list such as cuda:0,1")
+        ->capture_default_str()
+        ->group(group);
     command.add_option("--precision", run.precision, "fp64, fp32, or fast (kernel, predict: fp64 with layer Grams of FP16 operands)")
         ->capture_default_str()
         ->check(CLI::IsMember({"fp64", "fp32", "fast"}))

@@ -200,16 +200,17 @@ void compute(const Arguments& a, Run& run) {
     for (const char* replaced : {"depth", "width"}) run.parameters.erase(replaced);
     run.parameters.update(Json{{"depths", options.depths}, {"widths", options.widths}, {"seeds", options.seeds}, {"ridge", options.ridge}});
 
-    const auto backend = run.backend<Real>();
+    const auto backends = run.backends<Real>();
     const Index n = samples.train.samples(), m = samples.test->samples(), d = samples.train.features(), t = samples.train.y.cols();
     run.require_memory(fmt::format("comparing on {} + {} samples", n, m),
                        static_cast<double>(compare_peak_bytes(options, n, m, d, t, sizeof(Real))));
     Report report(run, a.run.out);
-    State state(a, report.path("state"), compare_parameters(backend, samples.train, *samples.test, options));
+    State state(a, report.path("state"), compare_parameters(backends.front(), samples.train, *samples.test, options));
     const CompareResult result = run.timed("compare", true, [&] {
         Progress progress(run, "networks");
         return compare<Real>(
-            backend, samples.train, *samples.test, options, [&](Index done, Index total) { progress(done, total); }, &state);
+            Workers<Real>(backends), samples.train, *samples.test, options, [&](Index done, Index total) { progress(done, total); },
+            &state);
     });
     if (state.found() > 0)
         run.say(fmt::format("resumed   {} of {} networks were there already{}", state.found(), result.networks.size(),

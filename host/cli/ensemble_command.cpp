@@ -92,8 +92,12 @@ void choose_entries(const Arguments& a, Index samples, EnsembleOptions& options)
 template <class Real>
 class Study {
 public:
-    Study(const Arguments& a, Run& run, const std::shared_ptr<Backend<Real>>& backend, const HostMatrix<double>& x)
-        : a_(a), run_(run), backend_(backend), x_(x), exact_(make_backend<double>(run.arguments().device, run.arguments().threads)) {}
+    Study(const Arguments& a, Run& run, const Workers<Real>& workers, const HostMatrix<double>& x)
+        : a_(a),
+          run_(run),
+          workers_(workers),
+          x_(x),
+          exact_(make_backend<double>(workers.backends().front()->info().id(), run.arguments().threads)) {}
 
     /// Draws the ensemble, writes its files, and returns it.
     Ensemble operator()(const Architecture& architecture, const std::string& directory, Report& report, bool whole_report) {
@@ -104,12 +108,12 @@ public:
         run_.require_memory("the numbers of one chunk of networks", ensemble_bytes(options, x_.rows(), sizeof(Real)));
         const std::string state = (std::filesystem::path(directory) / "state").string();
         if (a_.force) std::filesystem::remove_all(state);
-        const auto store = open_ensemble_store(state, ensemble_parameters(*backend_, x_, options));
+        const auto store = open_ensemble_store(state, ensemble_parameters(*workers_.backends().front(), x_, options));
         Index found = -1;
         Ensemble result = run_.timed("ensemble", true, [&] {
             Progress progress(run_, "networks");
             return ensemble<Real>(
-                backend_, x_, options,
+                workers_, x_, options,
                 [&](Index done, Index total) {
                     if (found < 0) found = done;
                     progress(done, total);
@@ -161,7 +165,7 @@ public:
 private:
     const Arguments& a_;
     Run& run_;
-    std::shared_ptr<Backend<Real>> backend_;
+    const Workers<Real>& workers_;
     const HostMatrix<double>& x_;
     std::shared_ptr<Backend<double>> exact_;
     std::vector<std::string> files_;
@@ -230,10 +234,10 @@ void compute(Arguments& a, Run& run) {
         run.parameters["widths"] = a.widths;
         if (architecture.hidden.empty()) refuse("--widths with --depth 1: a linear model has no width");
     }
-    const auto backend = run.backend<Real>();
+    const Workers<Real> workers(run.backends<Real>());
     run.results["ensembles"] = Json::array();
     Report report(run, a.run.out);
-    Study<Real> study(a, run, backend, x);
+    Study<Real> study(a, run, workers, x);
     std::vector<std::string> files{"width.csv"};
     if (a.widths.empty()) {
         (void)study(architecture, a.run.out, report, true);

@@ -7,6 +7,7 @@
 #include <cblas.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <zip.h>
 
@@ -37,6 +38,14 @@ void print_line(std::FILE* to, const std::string& line) {
     const bool written = std::fputs((line + "\n").c_str(), to) >= 0;
     if (!written && to == stdout) throw Error(ErrorCode::io, fmt::format("standard output: cannot be written: {}", std::strerror(errno)));
 }
+
+namespace {
+
+Json device_json(const DeviceInfo& device) {
+    return {{"id", device.id()}, {"name", device.name}, {"memory_total", device.memory_total}, {"threads", device.threads}};
+}
+
+}  // namespace
 
 Run::Run(std::string command, RunArguments arguments) : command_(std::move(command)), arguments_(std::move(arguments)) {
     parameters = {{"device", arguments_.device}, {"precision", arguments_.precision}, {"threads", arguments_.threads}};
@@ -81,14 +90,20 @@ void Run::add_time(const std::string& phase, bool compute, double seconds) {
     if (compute) timings_["compute"] = timings_.value("compute", 0.0) + seconds;
 }
 
-void Run::use_device(std::function<DeviceInfo()> ask) {
-    ask_device_ = std::move(ask);
-    device_ = ask_device_();
-    say(fmt::format("device    {} ({}), {}", device_.id(), device_.name, arguments_.precision));
+void Run::add_device(std::function<DeviceInfo()> ask) {
+    ask_devices_.push_back(std::move(ask));
+    devices_.push_back(ask_devices_.back()());
+}
+
+void Run::say_devices() const {
+    for (const DeviceInfo& device : devices_) say(fmt::format("device    {} ({}), {}", device.id(), device.name, arguments_.precision));
 }
 
 double Run::memory_available() const {
-    return arguments_.memory_gib ? *arguments_.memory_gib * gib : static_cast<double>(device_.memory_free);
+    if (arguments_.memory_gib) return *arguments_.memory_gib * gib;
+    const auto least = std::min_element(devices_.begin(), devices_.end(),
+                                        [](const DeviceInfo& a, const DeviceInfo& b) { return a.memory_free < b.memory_free; });
+    return least == devices_.end() ? 0 : static_cast<double>(least->memory_free);
 }
 
 std::string Run::memory_available_text() const {
@@ -98,20 +113,33 @@ std::string Run::memory_available_text() const {
 void Run::require_memory(const std::string& what, double bytes) {
     planned_memory_ = bytes;
     if (bytes <= memory_available()) return;
-    throw Error(ErrorCode::out_of_memory, fmt::format("{} needs {} on {}, and {}; use fewer samples, --precision fp32, or a larger device",
-                                                      what, readable_bytes(bytes), device_.id(), memory_available_text()));
+    throw Error(ErrorCode::out_of_memory,
+                fmt::format("{} needs {} on {}, and {}; use fewer samples, --precision fp32, or a larger device", what,
+                            readable_bytes(bytes), devices_.size() > 1 ? "each device" : devices_.front().id(), memory_available_text()));
 }
 
 Json Run::record() const {
     Json timings = timings_;
     timings["total"] = std::chrono::duration<double>(Clock::now() - start_).count();
-    Json device = {{"id", device_.id()}, {"name", device_.name}, {"memory_total", device_.memory_total}, {"threads", device_.threads}};
     Json memory = Json::object();
     if (planned_memory_ > 0) memory["planned"] = planned_memory_;
-    if (ask_device_) memory["peak"] = ask_device_().memory_peak;
-    return {{"program", "ntkcuda"}, {"version", NTKCUDA_VERSION}, {"command", command_},      {"parameters", parameters},
-            {"data", data},         {"device", device},           {"libraries", libraries()}, {"results", results},
-            {"memory", memory},     {"timings", timings},         {"warnings", warnings_}};
+    std::uint64_t peak = 0;
+    for (const auto& ask : ask_devices_) peak = std::max(peak, ask().memory_peak);
+    if (!ask_devices_.empty()) memory["peak"] = peak;
+    Json whole = {{"program", "ntkcuda"},
+                  {"version", NTKCUDA_VERSION},
+                  {"command", command_},
+                  {"parameters", parameters},
+                  {"data", data},
+                  {"device", device_json(devices_.empty() ? DeviceInfo{} : devices_.front())},
+                  {"libraries", libraries()},
+                  {"results", results},
+                  {"memory", memory},
+                  {"timings", timings},
+                  {"warnings", warnings_}};
+    if (devices_.size() > 1)
+        for (const DeviceInfo& device : devices_) whole["devices"].push_back(device_json(device));
+    return whole;
 }
 
 void Run::finish() const {

@@ -52,12 +52,14 @@ public:
     /// The backend of --device and --threads in this precision.
     template <class Real>
     [[nodiscard]] std::shared_ptr<Backend<Real>> backend() {
-        auto made = make_backend<Real>(arguments_.device, arguments_.threads);
-        if (arguments_.memory_gib) made->limit_memory(static_cast<std::uint64_t>(*arguments_.memory_gib * gib));
-        use_device([made] { return made->info(); });
-        return made;
+        return use(std::vector{make_backend<Real>(arguments_.device, arguments_.threads)}).front();
     }
-    /// Bytes that --memory allows, or that were free on the device at the start.
+    /// Those of a --device that may name several.
+    template <class Real>
+    [[nodiscard]] std::vector<std::shared_ptr<Backend<Real>>> backends() {
+        return use(make_backends<Real>(arguments_.device, arguments_.threads));
+    }
+    /// Bytes that --memory allows on each device, or that were free at the start on the device with the least.
     [[nodiscard]] double memory_available() const;
     /// "2.0 GiB is what --memory allows".
     [[nodiscard]] std::string memory_available_text() const;
@@ -84,13 +86,23 @@ private:
         bool compute;
         Clock::time_point start = Clock::now();
     };
-    void use_device(std::function<DeviceInfo()> ask);
+    template <class Real>
+    std::vector<std::shared_ptr<Backend<Real>>> use(std::vector<std::shared_ptr<Backend<Real>>> made) {
+        for (const auto& backend : made) {
+            if (arguments_.memory_gib) backend->limit_memory(static_cast<std::uint64_t>(*arguments_.memory_gib * gib));
+            add_device([backend] { return backend->info(); });
+        }
+        say_devices();
+        return made;
+    }
+    void add_device(std::function<DeviceInfo()> ask);
+    void say_devices() const;
 
     std::string command_;
     RunArguments arguments_;
     Clock::time_point start_ = Clock::now();
-    std::function<DeviceInfo()> ask_device_;  ///< what it says now
-    DeviceInfo device_;                       ///< what it said at the start
+    std::vector<std::function<DeviceInfo()>> ask_devices_;  ///< what they say now
+    std::vector<DeviceInfo> devices_;                       ///< what they said at the start
     double planned_memory_ = 0;
     Json timings_ = Json::object();
     std::vector<std::string> warnings_;
