@@ -15,6 +15,7 @@ namespace ntk {
 namespace {
 
 using Kernel = KernelEntry::Kernel;
+using testing::on_ranks;
 using testing::TemporaryFolder;
 
 EnsembleOptions ensemble_options(Index inputs, std::vector<Index> hidden, Index outputs, Sampler sampler, Index networks) {
