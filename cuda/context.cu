@@ -70,6 +70,11 @@ Context::~Context() {
 
 void Context::make_current() const { check(cudaSetDevice(device_), "cudaSetDevice"); }
 
+cudaError_t Context::try_make_current() const noexcept {
+    int current = -1;
+    return cudaGetDevice(&current) == cudaSuccess && current == device_ ? cudaSuccess : cudaSetDevice(device_);
+}
+
 cusolverDnHandle_t Context::solver() {
     if (!solver_) {
         Unique<cusolverDnHandle_t, cusolverDnDestroy> handle(new_solver());
@@ -94,8 +99,7 @@ void* Context::allocate(std::size_t bytes) {
 
 void Context::release(void* memory) noexcept {
     if (!memory) return;
-    // Matrices end anywhere, also where another device is current.
-    const cudaError_t switched = cudaSetDevice(device_), freed = cudaFreeAsync(memory, stream());
+    const cudaError_t switched = try_make_current(), freed = cudaFreeAsync(memory, stream());
     const cudaError_t status = freed != cudaSuccess ? freed : switched;
     if (status != cudaSuccess && failed_release_ == cudaSuccess) failed_release_ = status;
 }

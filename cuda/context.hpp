@@ -39,6 +39,8 @@ public:
     [[nodiscard]] int device() const { return device_; }
     /// Makes the device current on the calling thread; every operation starts with it.
     void make_current() const;
+    /// For what is destroyed on any thread, perhaps where another device is current.
+    [[nodiscard]] cudaError_t try_make_current() const noexcept;
     [[nodiscard]] cudaStream_t stream() const { return stream_.get(); }
     [[nodiscard]] cublasHandle_t blas() const { return blas_.get(); }
     /// Made at the first use: few runs factorise.

@@ -51,7 +51,7 @@ public:
     }
     /// After an exception copies may be under way that read the matrix.
     ~PinnedStaging() override {
-        (void)cudaSetDevice(context_.device());
+        (void)context_.try_make_current();
         if (matrix_.empty()) return;
         (void)cudaStreamSynchronize(stream_.get());
         (void)cudaGetLastError();

@@ -71,7 +71,7 @@ void CudaMemory<Real>::fill(MatrixView<Real> x, double value) {
 
 template <class Real>
 void CudaMemory<Real>::synchronize() {
-    context().synchronize();
+    context_.synchronize();
 }
 
 template <class Real>

@@ -22,7 +22,7 @@ public:
         : backend_(std::move(backend)), context_(context), graph_(context.record(work)), executable_(instantiate(graph_)) {}
 
     ~CudaRecording() override {
-        (void)cudaSetDevice(context_.device());
+        (void)context_.try_make_current();
         executable_.reset();
         graph_.reset();
         (void)cudaDeviceGraphMemTrim(context_.device());  // or the device would keep it for further graphs

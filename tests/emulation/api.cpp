@@ -89,6 +89,11 @@ cudaError_t cudaSetDevice(int device) {
     return cudaSuccess;
 }
 
+cudaError_t cudaGetDevice(int* device) {
+    *device = current_device();
+    return cudaSuccess;
+}
+
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
     if (fails("cudaGetDeviceProperties")) return cudaErrorUnknown;
     if (!exists(device)) return cudaErrorInvalidDevice;

