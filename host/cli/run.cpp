@@ -1,5 +1,7 @@
 #include "run.hpp"
 
+#include "rates_file.hpp"
+
 #include "host/backend/cuda_entry.hpp"
 
 #include <ntkcuda/version.hpp>
@@ -43,6 +45,13 @@ Run::Run(std::string command, RunArguments arguments) : command_(std::move(comma
     if (arguments_.memory_gib) parameters["memory"] = *arguments_.memory_gib;
     data = Json::object();
     results = Json::object();
+    if (!arguments_.plan.rates.empty()) rates_ = read_rates(arguments_.plan.rates);
+}
+
+Samples Run::load(const DataArguments& arguments, bool hold_out) {
+    Samples samples = timed("data", false, [&] { return load_samples(arguments, hold_out, arguments_.plan); });
+    describe(samples);
+    return samples;
 }
 
 void Run::say(const std::string& line) const {
@@ -84,6 +93,11 @@ void Run::add_time(const std::string& phase, bool compute, double seconds) {
 void Run::use_device(std::function<DeviceInfo()> ask) {
     ask_device_ = std::move(ask);
     device_ = ask_device_();
+    if (rates_) {
+        device_.kind = rates_->kind;
+        device_.name = rates_->device;
+        device_.memory_total = device_.memory_free = static_cast<std::uint64_t>(rates_->memory);
+    }
     say(fmt::format("device    {} ({}), {}", device_.id(), device_.name, arguments_.precision));
 }
 

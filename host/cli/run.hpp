@@ -5,6 +5,7 @@
 #include "arguments.hpp"
 
 #include <ntkcuda/backend.hpp>
+#include <ntkcuda/rates.hpp>
 
 #include <nlohmann/json.hpp>
 
@@ -36,8 +37,14 @@ public:
     void say(const std::string& line) const;
     /// Printed on stderr at once (also with --quiet) and kept for run.json.
     void warn(const std::string& message);
-    /// What was chosen for the user: samples, features, classes, normalisation.
-    void describe(const Samples& samples);
+    /// Loads the samples, or their shapes for a dry run, and says what was chosen for the user: samples, features, classes, normalisation.
+    [[nodiscard]] Samples load(const DataArguments& arguments, bool hold_out);
+    /// Whether this is a dry run.
+    [[nodiscard]] bool planning() const { return arguments_.plan.dry_run; }
+    /// Of a dry run with --rates.
+    [[nodiscard]] const std::optional<Rates>& given_rates() const { return rates_; }
+    /// The device of the run; for a dry run with --rates that of the rates.
+    [[nodiscard]] const DeviceInfo& device() const { return device_; }
 
     /// A line and a result that say what a kernel of --precision fast resolves.
     void report_resolution(double resolution);
@@ -85,12 +92,14 @@ private:
         Clock::time_point start = Clock::now();
     };
     void use_device(std::function<DeviceInfo()> ask);
+    void describe(const Samples& samples);
 
     std::string command_;
     RunArguments arguments_;
     Clock::time_point start_ = Clock::now();
     std::function<DeviceInfo()> ask_device_;  ///< what it says now
     DeviceInfo device_;                       ///< what it said at the start
+    std::optional<Rates> rates_;
     double planned_memory_ = 0;
     Json timings_ = Json::object();
     std::vector<std::string> warnings_;
