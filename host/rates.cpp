@@ -33,8 +33,8 @@ Rate fit_rate(const double (&work)[2], const double (&size)[2], const double (&s
     const double small = seconds[0] / work[0], large = seconds[1] / work[1];
     const double slope = (small - large) / (1 / size[0] - 1 / size[1]), least = large - slope / size[1];
     if (!(slope > 0)) return {1 / large, 0};
-    // Timings that leave nothing for large work say no more than what was reached.
-    if (!(least > 0.25 * large)) return {4 / large, 3 * size[1]};
+    // What others do to timings can leave nothing for large work; twice what was reached is as far as they are believed.
+    if (!(least > 0.5 * large)) return {2 / large, size[1]};
     return {1 / least, slope / least};
 }
 
