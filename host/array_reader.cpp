@@ -9,6 +9,8 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <numeric>
+#include <functional>
 #include <limits>
 #include <new>
 #include <type_traits>
@@ -162,7 +164,8 @@ void decode_any(ByteSource& source, const ElementFormat& format, bool fortran_or
     throw Error(ErrorCode::io, fmt::format("{}: no reader for elements of type {}", source.name(), format.name));
 }
 
-Index promised_elements(const ByteSource& source, const ElementFormat& format, const std::vector<Index>& shape) {
+/// Throws Error(io) where that cannot be counted.
+Index element_count(const ByteSource& source, const ElementFormat& format, const std::vector<Index>& shape) {
     try {
         return checked_product(shape, format.bytes, "");
     } catch (const Error&) {  // of a file, such a promise is a lie whatever the memory
@@ -183,15 +186,19 @@ std::string index_text(const std::vector<Index>& shape, Index element) {
     return fmt::format("[{}]", fmt::join(at, ", "));
 }
 
+Index promised_elements(const ByteSource& source, const ElementFormat& format, const std::vector<Index>& shape) {
+    const Index count = element_count(source, format, shape);
+    const std::uint64_t promised = static_cast<std::uint64_t>(count) * static_cast<std::uint64_t>(format.bytes), held = source.most_left();
+    if (promised > held || (source.exact() && promised < held))
+        throw Error(ErrorCode::io, fmt::format("{}: {}: its header promises {} {}, which is {} bytes, and {}{} bytes follow the header",
+                                               source.name(), promised > held ? "truncated" : "surplus bytes", format.name,
+                                               shape_text(shape), promised, source.exact() ? "" : "at most ", held));
+    return count;
+}
+
 Array read_array(ByteSource& source, const ElementFormat& format, std::vector<Index> shape, bool fortran_order) {
     const auto count = static_cast<std::uint64_t>(promised_elements(source, format, shape));
-    const std::uint64_t promised = count * static_cast<std::uint64_t>(format.bytes);
-    const std::uint64_t held = source.most_left();
     const std::string what = fmt::format("{} {}", format.name, shape_text(shape));
-    if (promised > held || (source.exact() && promised < held))
-        throw Error(ErrorCode::io,
-                    fmt::format("{}: {}: its header promises {}, which is {} bytes, and {}{} bytes follow the header", source.name(),
-                                promised > held ? "truncated" : "surplus bytes", what, promised, source.exact() ? "" : "at most ", held));
     require_memory(count * sizeof(double), fmt::format("{}: {} as float64", source.name(), what));
     Array array;
     array.shape = std::move(shape);
@@ -214,12 +221,18 @@ void require_finite(const Array& array, const std::string& name) {
                                                std::isnan(*bad) ? "NaN" : "Inf", index_text(array.shape, bad - array.values.begin())));
 }
 
+std::pair<Index, Index> samples_shape(const std::vector<Index>& shape, const std::string& name) {
+    if (shape.size() < 2)
+        throw Error(ErrorCode::io,
+                    fmt::format("{}: an array of shape {} has fewer than two axes: expected samples x features", name, shape_text(shape)));
+    const Index features = std::accumulate(shape.begin() + 1, shape.end(), Index{1}, std::multiplies<>());
+    if (shape.front() == 0 || features == 0)
+        throw Error(ErrorCode::io, fmt::format("{}: an array of shape {} holds no samples or no features", name, shape_text(shape)));
+    return {shape.front(), features};
+}
+
 HostMatrix<double> take_samples(Array&& array, const std::string& name) {
-    if (array.shape.size() < 2)
-        throw Error(ErrorCode::io, fmt::format("{}: an array of shape {} has fewer than two axes: expected samples x features", name,
-                                               shape_text(array.shape)));
-    if (array.values.empty())
-        throw Error(ErrorCode::io, fmt::format("{}: an array of shape {} holds no samples or no features", name, shape_text(array.shape)));
+    (void)samples_shape(array.shape, name);
     require_finite(array, name);
     return std::move(array).as_matrix();
 }

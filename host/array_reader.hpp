@@ -24,6 +24,10 @@ struct ElementFormat {
 /// "[2, 0]": where element number `element` (row-major) of an array is, counted from 0.
 [[nodiscard]] std::string index_text(const std::vector<Index>& shape, Index element);
 
+/// The elements of an array of this shape that follows in the source. Throws Error(io) when it promises more (or fewer) bytes than the
+/// source holds.
+[[nodiscard]] Index promised_elements(const ByteSource& source, const ElementFormat& format, const std::vector<Index>& shape);
+
 /// Reads the values, and checks that the source ends after them. Before anything is allocated: Error(io) when the shape promises more
 /// (or fewer) bytes than the source holds, Error(out_of_memory) when it does not fit into this machine.
 /// Also Error(io): integers beyond 2^53, which float64 does not hold, and bools that are neither 0 nor 1.
@@ -31,6 +35,12 @@ struct ElementFormat {
 
 /// A .npy from its first byte.
 [[nodiscard]] Array read_npy(ByteSource& source);
+
+/// The shape of a .npy, of which only the header is read. Throws Error(io) as read_npy does for it.
+[[nodiscard]] std::vector<Index> npy_shape(const std::string& path);
+
+/// Samples and features of an array of this shape. Throws Error(io) with `name` for fewer than two axes, for no samples or no features.
+[[nodiscard]] std::pair<Index, Index> samples_shape(const std::vector<Index>& shape, const std::string& name);
 
 /// An array of samples: its first axis by the product of the others, moved out of it. Throws Error(io) with `name` for fewer than two axes,
 /// for no samples or no features, and for NaN or Inf with the index.

@@ -15,6 +15,14 @@
 #include <numeric>
 
 namespace ntk {
+
+Architecture architecture_of_cell(const CompareOptions& options, Index inputs, Index depth, Index width) {
+    Architecture architecture = options.base;
+    architecture.inputs = inputs;
+    architecture.hidden.assign(static_cast<std::size_t>(depth - 1), width);
+    return architecture;
+}
+
 namespace {
 
 /// Every how many-th row is kept of a rows x cols kernel.
@@ -40,13 +48,6 @@ HostMatrix<double> diagonal_of(const Matrix<Real>& kernel) {
 }
 
 double frobenius(const HostMatrix<double>& x) { return std::sqrt(std::inner_product(x.data(), x.data() + x.size(), x.data(), 0.0)); }
-
-Architecture architecture_of_cell(const CompareOptions& options, Index inputs, Index depth, Index width) {
-    Architecture architecture = options.base;
-    architecture.inputs = inputs;
-    architecture.hidden.assign(static_cast<std::size_t>(depth - 1), width);
-    return architecture;
-}
 
 /// One block of the limit, and how far a finite kernel is from it.
 template <class Real>
@@ -189,7 +190,9 @@ private:
     double limit_norm_ = 0;
 };
 
-void require_domains(const Dataset& train, const Dataset& test, const CompareOptions& options) {
+}  // namespace
+
+void require_compare_domains(const Dataset& train, const Dataset& test, const CompareOptions& options) {
     const auto refuse = [](const std::string& message) { throw Error(ErrorCode::invalid_argument, "compare: " + message); };
     const auto require_list = [&](const char* name, const std::vector<Index>& values, Index least) {
         if (values.empty()) refuse(fmt::format("{}: the list is empty", name));
@@ -210,6 +213,8 @@ void require_domains(const Dataset& train, const Dataset& test, const CompareOpt
         refuse(fmt::format("training samples have {} targets, test samples {}", train.y.cols(), test.y.cols()));
     architecture_of_cell(options, train.features(), 2, options.widths.front()).validate();
 }
+
+namespace {
 
 KernelError block_error(const std::vector<NetworkRecord>& records, double NetworkErrors::*relative, double NetworkErrors::*largest,
                         std::vector<float> NetworkRecord::*sample) {
@@ -324,7 +329,7 @@ CompareResult compare(const std::shared_ptr<Backend<Real>>& backend, const Datas
 template <class Real>
 CompareResult compare(const Workers<Real>& workers, const Dataset& train, const Dataset& test, const CompareOptions& options,
                       const Progress<Index, Index>& progress, CompareStore* store) {
-    require_domains(train, test, options);
+    require_compare_domains(train, test, options);
     const Team team(workers);
     const bool saves = store != nullptr && workers.ranks().root();
     std::vector<std::unique_ptr<Meter<Real>>> meters(workers.backends().size());

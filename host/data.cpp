@@ -84,7 +84,10 @@ Labels read_labels(const std::string& path, Index samples) {
     throw Error(ErrorCode::io, path + ": is an .npz archive" + accepted_labels);
 }
 
-RawData read_source(const DataOptions& options) {
+HostMatrix<double> shape_alone(std::pair<Index, Index> shape) { return HostMatrix<double>::without_values(shape.first, shape.second); }
+
+/// Without values where these need not be read, or made, for the shape, unless `values`.
+RawData read_source(const DataOptions& options, bool values) {
     const std::string& source = options.source;
     const auto refuse = [&](bool given, const char* option, const std::string& reason) {
         if (given) throw Error(ErrorCode::invalid_argument, fmt::format("{}: {} does not go with it: {}", source, option, reason));
@@ -98,7 +101,7 @@ RawData read_source(const DataOptions& options) {
     if (is_synthetic(source)) {
         refuse(target, "--target", "synthetic sources have no labels; --target is for CSV files");
         refuse(labels, "--labels", "synthetic sources have no labels");
-        return {synthetic_samples(source), std::nullopt, Normalization::sphere};
+        return {values ? synthetic_samples(source) : shape_alone(synthetic_shape(source)), std::nullopt, Normalization::sphere};
     }
     RawData raw;
     const FileKind kind = file_kind(source, accepted_sources);
@@ -108,7 +111,7 @@ RawData read_source(const DataOptions& options) {
             refuse(labels, "--labels", "a CSV file has them in a column: use --target");
             return from_table(read_csv(source, options.target), Normalization::standardize);
         case FileKind::npy:
-            raw.x = take_samples(read_npy(source), source);
+            raw.x = values ? take_samples(read_npy(source), source) : shape_alone(samples_shape(npy_shape(source), source));
             break;
         case FileKind::npz:
             raw = from_npz(source, !labels);
@@ -129,6 +132,7 @@ HostMatrix<double> first_rows(HostMatrix<double>&& x, const DataOptions& options
     if (wanted > x.rows())
         throw Error(ErrorCode::invalid_argument, fmt::format("--samples {}: {} has {} samples", wanted, options.source, x.rows()));
     if (wanted == x.rows()) return std::move(x);
+    if (!x.has_values()) return shape_alone({wanted, x.cols()});
     return {wanted, x.cols(), {x.data(), x.data() + wanted * x.cols()}};
 }
 
@@ -142,10 +146,8 @@ std::vector<std::filesystem::path> prefixes_of_library() {
     return {above, above.parent_path()};
 }
 
-}  // namespace
-
-Dataset load_data(const DataOptions& options) try {
-    RawData raw = read_source(options);
+Dataset load(const DataOptions& options, bool values) try {
+    RawData raw = read_source(options, values);
     Dataset data;
     data.source = options.source;
     data.default_normalization = raw.normalization;
@@ -154,6 +156,16 @@ Dataset load_data(const DataOptions& options) try {
     return data;
 } catch (const std::bad_alloc&) {
     throw Error(ErrorCode::out_of_memory, options.source + ": the system refused the memory that reading it needs");
+}
+
+}  // namespace
+
+Dataset load_data(const DataOptions& options) { return load(options, true); }
+
+Dataset load_shape(const DataOptions& options) {
+    Dataset data = load(options, false);
+    for (auto* values : {&data.x, &data.y}) *values = shape_alone({values->rows(), values->cols()});
+    return data;
 }
 
 Dataset load_targets(const DataOptions& options, Index samples) {

@@ -50,6 +50,7 @@ std::vector<Index> shuffled(Index n, std::uint64_t seed) {
 }
 
 HostMatrix<double> select_rows(const HostMatrix<double>& from, const std::vector<Index>& rows) {
+    if (!from.has_values()) return HostMatrix<double>::without_values(static_cast<Index>(rows.size()), from.cols());
     HostMatrix<double> result(static_cast<Index>(rows.size()), from.cols());
     for (std::size_t i = 0; i < rows.size(); ++i)
         std::copy_n(from.data() + rows[i] * from.cols(), from.cols(), result.data() + static_cast<Index>(i) * from.cols());

@@ -50,6 +50,21 @@ std::map<std::string, std::string, std::less<>> parse_keys(const std::string& so
     return values;
 }
 
+struct Parameters {
+    Index n, d;
+    std::uint64_t seed;
+};
+
+Parameters parameters_of(const std::string& source) {
+    const std::size_t colon = source.find(':');
+    if (colon == std::string::npos) fail(source, "has no parameters");
+    const auto keys = parse_keys(source, std::string_view(source).substr(colon + 1));
+    const Parameters parameters{parse<Index>(source, "n", keys.at("n"), 1), parse<Index>(source, "d", keys.at("d"), 1),
+                                parse<std::uint64_t>(source, "seed", keys.at("seed"), 0)};
+    (void)checked_product({parameters.n, parameters.d}, sizeof(double), source);
+    return parameters;
+}
+
 }  // namespace
 
 bool is_synthetic(const std::string& source) {
@@ -57,13 +72,14 @@ bool is_synthetic(const std::string& source) {
     return kind == "sphere" || kind == "gaussian";
 }
 
+std::pair<Index, Index> synthetic_shape(const std::string& source) {
+    const Parameters parameters = parameters_of(source);
+    return {parameters.n, parameters.d};
+}
+
 HostMatrix<double> synthetic_samples(const std::string& source) {
-    const std::size_t colon = source.find(':');
-    if (colon == std::string::npos) fail(source, "has no parameters");
-    const auto keys = parse_keys(source, std::string_view(source).substr(colon + 1));
-    const auto n = parse<Index>(source, "n", keys.at("n"), 1), d = parse<Index>(source, "d", keys.at("d"), 1);
-    const auto seed = parse<std::uint64_t>(source, "seed", keys.at("seed"), 0);
-    require_memory(static_cast<std::uint64_t>(checked_product({n, d}, sizeof(double), source)) * sizeof(double), source);
+    const auto [n, d, seed] = parameters_of(source);
+    require_memory(static_cast<std::uint64_t>(n * d) * sizeof(double), source);
     HostMatrix<double> x = host_normals({seed, 0, data_stream}, n, d);
     if (source.starts_with("sphere")) rescale_rows(x, std::sqrt(static_cast<double>(d)), source);
     return x;

@@ -323,15 +323,17 @@ bool angle_alone(const KernelFamily& family, const HostMatrix<double>& train, co
 }
 
 DepthMemory depth_memory(const DepthOptions& options, const HostMatrix<double>& train, const HostMatrix<double>& test) {
-    const double n = static_cast<double>(train.rows()), t = static_cast<double>(test.rows()), pairs = n * n + t * n;
+    return depth_memory(options, train.rows(), test.rows(), train.cols(), angle_alone(options.family, train, test));
+}
+
+DepthMemory depth_memory(const DepthOptions& options, Index train, Index tests, Index features, bool by_angle) {
+    const double n = static_cast<double>(train), t = static_cast<double>(tests), pairs = n * n + t * n;
     // Kernel and the factorised system; right-hand sides, residuals and weights; inverse, product and workspace of the spectrum.
     const double values = pairs + (n + 1) * (n + 1) + 3 * t * (n + 1) + (options.spectrum ? 4 * n * n : 0);
     // Angles; or the state of every pair, and what it was before.
-    const double source = angle_alone(options.family, train, test)
-                              ? pairs * sizeof(double)
-                              : 3 * pairs * sizeof(double) +
-                                    pair_recursion_bytes(train.rows(), train.rows(), train.cols(), Triangle::lower) +
-                                    pair_recursion_bytes(test.rows(), train.rows(), train.cols(), Triangle::full);
+    const double source = by_angle ? pairs * sizeof(double)
+                                   : 3 * pairs * sizeof(double) + pair_recursion_bytes(train, train, features, Triangle::lower) +
+                                         pair_recursion_bytes(tests, train, features, Triangle::full);
     return {values * sizeof(double) + source, static_cast<double>(options.depths.size()) * t * n * sizeof(double)};
 }
 

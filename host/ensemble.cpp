@@ -249,6 +249,15 @@ double ensemble_bytes(const EnsembleOptions& options, Index samples, std::size_t
     return static_cast<double>(ensemble_chunk(columns)) * static_cast<double>(columns) * static_cast<double>(real_bytes);
 }
 
+void require_ensemble_domains(const EnsembleOptions& options, Index samples) {
+    if (options.networks < 2 || options.networks > Index{std::numeric_limits<std::uint32_t>::max()})
+        refuse(fmt::format("an ensemble has 2 to 4294967295 networks, not {}", options.networks));
+    options.sampler.architecture.validate();
+    const Ensemble shape(options.sampler, samples, {});
+    for (const KernelEntry& entry : options.histograms) (void)shape.column(entry);
+    for (const auto& [a, b] : options.covariances) (void)shape.column(a), (void)shape.column(b);
+}
+
 template <class Real>
 Ensemble ensemble(const std::shared_ptr<Backend<Real>>& backend, const HostMatrix<double>& x, const EnsembleOptions& options,
                   const Progress<Index, Index>& progress, EnsembleStore* store) {
@@ -258,8 +267,7 @@ Ensemble ensemble(const std::shared_ptr<Backend<Real>>& backend, const HostMatri
 template <class Real>
 Ensemble ensemble(const Workers<Real>& workers, const HostMatrix<double>& x, const EnsembleOptions& options,
                   const Progress<Index, Index>& progress, EnsembleStore* store) {
-    if (options.networks < 2 || options.networks > Index{std::numeric_limits<std::uint32_t>::max()})
-        refuse(fmt::format("an ensemble has 2 to 4294967295 networks, not {}", options.networks));
+    require_ensemble_domains(options, x.rows());
     const Ensemble shape(options.sampler, x.rows(), {});
     const std::vector<Index> followed = followed_columns(options, shape);
     const Index columns = shape.layout().columns(), size = ensemble_chunk(columns);

@@ -175,9 +175,14 @@ std::size_t header_length(ByteSource& source, int major) {
     return length;
 }
 
-}  // namespace
+/// What stands before the values.
+struct ValuesHeader {
+    ElementFormat format;
+    std::vector<Index> shape;
+    bool fortran_order;
+};
 
-Array read_npy(ByteSource& source) {
+ValuesHeader read_header(ByteSource& source) {
     unsigned char start[8] = {};
     if (source.exact() && source.most_left() < sizeof start)
         throw Error(ErrorCode::io, fmt::format("{}: is not a .npy file: it has {} bytes, fewer than the shortest header", source.name(),
@@ -199,9 +204,23 @@ Array read_npy(ByteSource& source) {
     std::string text(length, '\0');
     source.read(text.data(), length, "its .npy header");
     Header header = HeaderParser(text, source.name()).parse();
-    return read_array(source, element_format(*header.descr, source.name()), std::move(*header.shape), *header.fortran_order);
+    return {element_format(*header.descr, source.name()), std::move(*header.shape), *header.fortran_order};
+}
+
+}  // namespace
+
+Array read_npy(ByteSource& source) {
+    ValuesHeader header = read_header(source);
+    return read_array(source, header.format, std::move(header.shape), header.fortran_order);
 }
 
 Array read_npy(const std::string& path) { return read_npy(*open_file(path)); }
+
+std::vector<Index> npy_shape(const std::string& path) {
+    const auto source = open_file(path);
+    ValuesHeader header = read_header(*source);
+    (void)promised_elements(*source, header.format, header.shape);
+    return std::move(header.shape);
+}
 
 }  // namespace ntk

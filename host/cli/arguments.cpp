@@ -43,6 +43,26 @@ void add_run_options(CLI::App& command, RunArguments& run) {
     command.add_option("--config", run.config, "options from a TOML file or an earlier run.json; the command line wins")->group(group);
 }
 
+void add_plan_options(CLI::App& command, PlanArguments& plan) {
+    const auto group = "Plan";
+    CLI::Option* dry =
+        command.add_flag("--dry-run", plan.dry_run, "memory, flops and estimated time of the run, and nothing else (as ntkcuda plan)")
+            ->group(group);
+    command.add_option("--rates", plan.rates, "dry run: a file of rates (ntkcuda plan --save-rates) instead of measuring this machine")
+        ->needs(dry)
+        ->group(group);
+    command.add_option("--ranks", plan.ranks, "dry run: also on so many ranks, each with such a device: 1,2,4,..")
+        ->delimiter(',')
+        ->check(CLI::PositiveNumber)
+        ->needs(dry)
+        ->default_str("1")
+        ->group(group);
+    command.add_option("--targets", plan.targets, "dry run: targets of data that have none, as synthetic data")
+        ->check(CLI::PositiveNumber)
+        ->needs(dry)
+        ->group(group);
+}
+
 void add_data_options(CLI::App& command, DataArguments& data, bool with_split) {
     const auto group = "Data";
     command
@@ -95,9 +115,14 @@ void add_network_options(CLI::App& command, NetworkArguments& network, bool with
     command.add_option("--seed", network.seed, "seed of the weights")->capture_default_str()->group(group);
 }
 
-Samples load_samples(const DataArguments& arguments, bool hold_out) {
+Samples load_samples(const DataArguments& arguments, bool hold_out, const PlanArguments& plan) {
+    const auto load = [&](const DataOptions& options) {
+        Dataset data = plan.dry_run ? load_shape(options) : load_data(options);
+        if (!data.has_targets() && plan.targets > 0) data.y = HostMatrix<double>::without_values(data.samples(), plan.targets);
+        return data;
+    };
     Samples samples;
-    samples.train = load_data(arguments.data);
+    samples.train = load(arguments.data);
     if (!arguments.test.empty()) {
         DataOptions options;
         options.source = arguments.test;
@@ -107,7 +132,7 @@ Samples load_samples(const DataArguments& arguments, bool hold_out) {
                        : samples.train.classification() ? Task::classification
                                                         : Task::regression;
         options.classes = samples.train.classes;
-        samples.test = load_data(options);
+        samples.test = load(options);
         if (samples.test->features() != samples.train.features())
             throw Error(ErrorCode::shape_mismatch, fmt::format("--test {} has {} features and --data {} has {}", arguments.test,
                                                                samples.test->features(), arguments.data.source, samples.train.features()));
@@ -118,6 +143,10 @@ Samples load_samples(const DataArguments& arguments, bool hold_out) {
     }
     const Normalization normalization =
         arguments.normalization.empty() ? samples.train.default_normalization : parse_normalization(arguments.normalization);
+    if (plan.dry_run) {
+        samples.normalizer = {normalization, samples.train.features(), {}};
+        return samples;
+    }
     samples.normalizer = make_normalizer(normalization, samples.train);
     samples.normalizer.apply(samples.train);
     if (samples.test) samples.normalizer.apply(*samples.test);

@@ -31,17 +31,29 @@ struct NetworkArguments {
     std::uint64_t seed = 1;
 };
 
+struct PlanArguments {
+    bool dry_run = false;  ///< everything is checked and planned, and nothing computed or written
+    std::string rates;     ///< a file; empty: measured
+    std::vector<int> ranks{1};
+    Index targets = 0;  ///< of data that have none; 0: as the run itself
+};
+
 struct RunArguments {
     std::string device = "auto", precision = "fp64", out, config;
     int threads = 0;
     std::optional<double> memory_gib;
     bool json = false, quiet = false;
+    PlanArguments plan;
 
     [[nodiscard]] bool fast() const { return precision == "fast"; }
+    /// Of the numbers of the backend.
+    [[nodiscard]] std::size_t real_bytes() const { return precision == "fp32" ? sizeof(float) : sizeof(double); }
 };
 
 /// Options every command shares: device, precision, threads, memory, output.
 void add_run_options(CLI::App& command, RunArguments& run);
+/// --dry-run and what belongs to it.
+void add_plan_options(CLI::App& command, PlanArguments& plan);
 /// --data and what belongs to it; `with_split` adds --split and --split-seed (commands that hold out test samples).
 void add_data_options(CLI::App& command, DataArguments& data, bool with_split);
 /// Activation, stds, biases, parametrization, outputs, seed; `with_shape` adds --depth, --width, --hidden, --weights.
@@ -53,8 +65,9 @@ struct Samples {
     std::optional<Dataset> test;
     Normalizer normalizer;  ///< what was applied to both
 };
-/// `hold_out`: without --test, split the data by --split and --split-seed.
-[[nodiscard]] Samples load_samples(const DataArguments& arguments, bool hold_out);
+/// `hold_out`: without --test, split the data by --split and --split-seed. For a dry run shapes without values (load_shape), with as many
+/// targets as it says where there are none.
+[[nodiscard]] Samples load_samples(const DataArguments& arguments, bool hold_out, const PlanArguments& plan = {});
 
 /// The network that the arguments describe, for `inputs` features. Given weights decide depth, widths, outputs and biases; what
 /// the arguments say against them is an Error(invalid_argument).

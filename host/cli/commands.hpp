@@ -4,7 +4,8 @@
 
 #include <CLI/App.hpp>
 
-#include <functional>
+#include <string>
+#include <vector>
 
 namespace ntk::cli {
 
@@ -15,6 +16,10 @@ void add_compare_command(CLI::App& program);
 void add_depth_command(CLI::App& program);
 void add_ensemble_command(CLI::App& program);
 void add_verify_command(CLI::App& program);
+void add_plan_command(CLI::App& program);
 void add_info_command(CLI::App& program);
+
+/// "plan COMMAND .." is "COMMAND --dry-run ..".
+[[nodiscard]] std::vector<std::string> expand_plan(std::vector<std::string> arguments);
 
 }  // namespace ntk::cli

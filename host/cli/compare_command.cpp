@@ -2,6 +2,7 @@
 
 #include "commands.hpp"
 #include "compare_variance.hpp"
+#include "plan_outline.hpp"
 #include "report.hpp"
 
 #include <ntkcuda/array_file.hpp>
@@ -189,8 +190,7 @@ private:
 
 template <class Real>
 void compute(const Arguments& a, Run& run) {
-    const Samples samples = run.timed("data", false, [&] { return load_samples(a.data, true); });
-    run.describe(samples);
+    const Samples samples = run.load(a.data, true);
     CompareOptions options = a.compare;
     options.base = resolve_architecture(a.network, samples.train.features(), std::nullopt);
     options.seed = a.network.seed;
@@ -202,8 +202,12 @@ void compute(const Arguments& a, Run& run) {
 
     const auto backends = run.backends<Real>();
     const Index n = samples.train.samples(), m = samples.test->samples(), d = samples.train.features(), t = samples.train.y.cols();
-    run.require_memory(fmt::format("comparing on {} + {} samples", n, m),
-                       static_cast<double>(compare_peak_bytes(options, n, m, d, t, sizeof(Real))));
+    const auto bytes = static_cast<double>(compare_peak_bytes(options, n, m, d, t, sizeof(Real)));
+    if (run.planning()) {
+        require_compare_domains(samples.train, *samples.test, options);
+        return show_plan(run, backends.front(), compare_outline(run, options, {n, m, d, t}, bytes));
+    }
+    run.require_memory(fmt::format("comparing on {} + {} samples", n, m), bytes);
     Report report(run, a.run.out);
     State state(a, report.path("state"), compare_parameters(backends.front(), samples.train, *samples.test, options));
     const CompareResult result = run.timed("compare", true, [&] {
@@ -250,13 +254,12 @@ void add_compare_command(CLI::App& program) {
         ->group(group);
     command->add_flag("--force", a->force, "start over in an --out that holds another sweep")->group(group);
     add_run_options(*command, a->run);
+    add_plan_options(*command, a->run.plan);
     command->footer(
         "Examples:\n  ntkcuda compare --depths 2,3,5 --widths 64,256,1024 --seeds 20 --out sweep\n"
         "  ntkcuda compare --data sphere:n=100,d=10,seed=1 --widths 32,64,128 --seeds 100 --out sphere");
     command->callback([a] {
-        if (a->run.out.empty())
-            throw Error(ErrorCode::invalid_argument, "--out DIRECTORY is needed: where compare.csv, the figure and run.json go");
-        const auto held = hold_output_directory(a->run.out);
+        const auto held = hold_output(a->run, "compare.csv, the figure and run.json");
         Run run("compare", a->run);
         with_precision(a->run, Fast::refused, [&]<class Real>(std::type_identity<Real>) { compute<Real>(*a, run); });
     });

@@ -4,6 +4,7 @@
 #include "depth_figures.hpp"
 #include "depth_grid.hpp"
 #include "depth_list.hpp"
+#include "plan_outline.hpp"
 #include "report.hpp"
 
 #include <ntkcuda/array_file.hpp>
@@ -297,13 +298,17 @@ void compute(const Arguments& a, Run& run) {
     options.family = parse_family(a);
     options.depths = parse_depths(a.depths);
     const DepthGrid grid = a.grid.given() ? make_depth_grid(a.grid, options.family, a.biases) : DepthGrid{};
-    const Samples samples = run.timed("data", false, [&] { return load_samples(a.data, true); });
-    run.describe(samples);
+    const Samples samples = run.load(a.data, true);
     const Index n = samples.train.samples(), tests = samples.test->samples();
     options.spectrum = whole_spectrum(a, n);
     run.parameters.update(data_parameters(a.data, samples));
     if (a.data.test.empty()) run.parameters.update(Json{{"split", a.data.split}, {"split-seed", a.data.split_seed}});
 
+    if (run.planning()) {
+        const SampleCounts size{n, tests, samples.train.features(), samples.train.y.cols()};
+        const auto backend = run.backend<double>();
+        return show_plan(run, backend, depth_outline(run, backend, options, size, samples.normalizer.normalization));
+    }
     double mean_square = 0;
     for (Index j = 0; j < samples.train.features(); ++j)
         mean_square += samples.train.x(0, j) * samples.train.x(0, j) / static_cast<double>(samples.train.features());
@@ -381,14 +386,14 @@ void add_depth_command(CLI::App& program) {
     command->add_flag("--force", a->force, "start over in an --out that holds another study")->group(group);
     add_depth_grid_options(*command, a->grid);
     add_run_options(*command, a->run);
+    add_plan_options(*command, a->run.plan);
     command->footer(
         "Examples:\n  ntkcuda depth --data digits --w-std 1 --b-std 0.5 --depths 1:1e6:log --out ordered\n"
         "  ntkcuda depth --data sphere:n=100,d=10,seed=1 --activation erf --kernel nngp --out erf\n"
         "  ntkcuda depth --depths 1,10,100 --grid-w-std '0.5,0.75,1,1.25,sqrt(2),1.75,2,2.25,2.5' --grid-b-std 0:1:5 --out grid");
     command->callback([a] {
-        if (a->run.out.empty()) throw bad("--out DIRECTORY is needed: where depth.csv, u.npy, the figures and run.json go");
         if (a->run.precision != "fp64") throw bad("depth computes in fp64: what it measures lies below the digits of others");
-        const auto held = hold_output_directory(a->run.out);
+        const auto held = hold_output(a->run, "depth.csv, u.npy, the figures and run.json");
         Run run("depth", a->run);
         run.parameters.update(Json{{"kernel", a->kernel},
                                    {"depths", a->depths},

@@ -2,6 +2,7 @@
 
 #include "commands.hpp"
 #include "ensemble_files.hpp"
+#include "plan_outline.hpp"
 
 #include <ntkcuda/array_file.hpp>
 #include <ntkcuda/infinite_width.hpp>
@@ -88,6 +89,25 @@ void choose_entries(const Arguments& a, Index samples, EnsembleOptions& options)
     }
 }
 
+EnsembleOptions ensemble_options(const Arguments& a, const Architecture& architecture, Index samples) {
+    EnsembleOptions options;
+    options.sampler = {architecture, parse_sampler(a.sampler), a.network.seed, parse_block(a.block), a.per_layer};
+    options.networks = a.networks;
+    choose_entries(a, samples, options);
+    return options;
+}
+
+template <class Real>
+void plan(const Arguments& a, Run& run, const std::shared_ptr<Backend<Real>>& backend, Architecture architecture, Index samples) {
+    std::vector<EnsembleOptions> sweep;
+    if (a.widths.empty()) sweep.push_back(ensemble_options(a, architecture, samples));
+    for (const Index width : a.widths) {
+        std::fill(architecture.hidden.begin(), architecture.hidden.end(), width);
+        sweep.push_back(ensemble_options(a, architecture, samples));
+    }
+    show_plan(run, backend, ensemble_outline(run, backend, sweep, samples));
+}
+
 /// One ensemble at one architecture, into one folder.
 template <class Real>
 class Study {
@@ -101,10 +121,7 @@ public:
 
     /// Draws the ensemble, writes its files, and returns it.
     Ensemble operator()(const Architecture& architecture, const std::string& directory, Report& report, bool whole_report) {
-        EnsembleOptions options;
-        options.sampler = {architecture, parse_sampler(a_.sampler), a_.network.seed, parse_block(a_.block), a_.per_layer};
-        options.networks = a_.networks;
-        choose_entries(a_, x_.rows(), options);
+        const EnsembleOptions options = ensemble_options(a_, architecture, x_.rows());
         run_.require_memory("the numbers of one chunk of networks", ensemble_bytes(options, x_.rows(), sizeof(Real)));
         const std::string state = (std::filesystem::path(directory) / "state").string();
         if (a_.force) std::filesystem::remove_all(state);
@@ -222,8 +239,7 @@ void compute(Arguments& a, Run& run) {
     if (!a.widths.empty() && (a.network.width || !a.network.hidden.empty())) refuse("--widths is a sweep: give it, --width or --hidden");
     if (std::set<Index>(a.widths.begin(), a.widths.end()).size() != a.widths.size()) refuse("--widths: each width once");
     if (!a.data.data.samples && a.data.data.source == "digits") a.data.data.samples = default_samples;
-    const Samples samples = run.timed("data", false, [&] { return load_samples(a.data, false); });
-    run.describe(samples);
+    const Samples samples = run.load(a.data, false);
     const HostMatrix<double>& x = samples.train.x;
     if (!a.widths.empty()) a.network.width = a.widths.front();
     Architecture architecture = resolve_architecture(a.network, x.cols(), std::nullopt);
@@ -235,6 +251,7 @@ void compute(Arguments& a, Run& run) {
         if (architecture.hidden.empty()) refuse("--widths with --depth 1: a linear model has no width");
     }
     const Workers<Real> workers(run.backends<Real>());
+    if (run.planning()) return plan<Real>(a, run, workers.backends().front(), architecture, x.rows());
     run.results["ensembles"] = Json::array();
     Report report(run, a.run.out);
     Study<Real> study(a, run, workers, x);
@@ -293,14 +310,14 @@ void add_ensemble_command(CLI::App& program) {
         ->group(group);
     command->add_flag("--force", a->force, "start over in an --out that holds another ensemble")->group(group);
     add_run_options(*command, a->run);
+    add_plan_options(*command, a->run.plan);
     command->footer(
         fmt::format("Of digits the first {} samples are taken unless --samples says otherwise; of other data all.\n"
                     "Examples:\n  ntkcuda ensemble --data sphere:n=2,d=2,seed=1 --depth 4 --width 20 --networks 1000000 --out law\n"
                     "  ntkcuda ensemble --samples 20 --depth 3 --widths 64,128,256 --sampler conditional --out sweep",
                     default_samples));
     command->callback([a] {
-        if (a->run.out.empty()) refuse("--out DIRECTORY is needed: where mean.npy, ensemble.csv, the figures and run.json go");
-        const auto held = hold_output_directory(a->run.out);
+        const auto held = hold_output(a->run, "mean.npy, ensemble.csv, the figures and run.json");
         Run run("ensemble", a->run);
         run.parameters.update(Json{{"networks", a->networks}, {"sampler", a->sampler}, {"block", a->block}, {"per-layer", a->per_layer}});
         if (!a->entries.empty()) run.parameters["entries"] = a->entries;

@@ -3,6 +3,7 @@
 #include "commands.hpp"
 #include "kernel_memory.hpp"
 #include "output.hpp"
+#include "plan_outline.hpp"
 
 #include <ntkcuda/array_file.hpp>
 #include <ntkcuda/gram.hpp>
@@ -21,8 +22,7 @@ struct Arguments {
 
 template <class Real>
 void compute(const Arguments& a, Run& run) {
-    const Samples samples = run.timed("data", false, [&] { return load_samples(a.data, false); });
-    run.describe(samples);
+    const Samples samples = run.load(a.data, false);
     const auto weights = load_weights(a.network);
     const Architecture architecture = resolve_architecture(a.network, samples.train.features(), weights);
     run.parameters.update(data_parameters(a.data, samples));
@@ -31,10 +31,12 @@ void compute(const Arguments& a, Run& run) {
     const auto backend = run.backend<Real>();
     const Index rows = samples.train.samples() * architecture.outputs, cols = architecture.parameters();
     // The passes are those of the diagonal of its kernel.
-    const KernelMemory memory(*backend, {"empirical-ntk", "diag"}, architecture, weights.has_value(), samples.train.y.cols());
+    KernelMemory memory(*backend, {"empirical-ntk", "diag"}, architecture, weights.has_value(), samples.train.y.cols());
+    memory.fit_to(run);
     const double bytes = memory.fixed(samples.train.samples()) + memory.making(samples.train.samples(), 0) +
                          static_cast<double>(rows) * static_cast<double>(cols) * sizeof(Real);
     run.require_memory(fmt::format("a Jacobian of {} x {}", rows, cols), bytes);
+    if (run.planning()) return show_plan(run, backend, jacobian_outline(run, architecture, memory, samples.train.samples(), bytes));
     NpyFile<Real> file(a.run.out, {rows, cols});
     const Matrix<Real> x = upload(backend, samples.train.x);
     Matrix<Real> j = run.timed("jacobian", true, [&] {
@@ -64,11 +66,12 @@ void add_jacobian_command(CLI::App& program) {
     add_data_options(*command, a->data, false);
     add_network_options(*command, a->network, true);
     add_run_options(*command, a->run);
+    add_plan_options(*command, a->run.plan);
     command->footer(
         "Examples:\n  ntkcuda jacobian --samples 100 --width 64 --out J.npy\n  ntkcuda jacobian --data x.npy --weights trained.npz --out "
         "J.npy");
     command->callback([a] {
-        require_writable_file(a->run.out);
+        require_writable_file(a->run);
         Run run("jacobian", a->run);
         with_precision(a->run, Fast::refused, [&]<class Real>(std::type_identity<Real>) { compute<Real>(*a, run); });
     });

@@ -4,6 +4,7 @@
 #include "kernel_memory.hpp"
 #include "kernel_spectrum_files.hpp"
 #include "output.hpp"
+#include "plan_outline.hpp"
 
 #include <ntkcuda/array_file.hpp>
 
@@ -191,8 +192,7 @@ private:
 
 template <class Real>
 void compute(const Arguments& a, Run& run) {
-    const Samples samples = run.timed("data", false, [&] { return load_samples(a.data, false); });
-    run.describe(samples);
+    const Samples samples = run.load(a.data, false);
     const auto weights = load_weights(a.network);
     const Architecture architecture = resolve_architecture(a.network, samples.train.features(), weights);
     check(a, architecture);
@@ -203,11 +203,12 @@ void compute(const Arguments& a, Run& run) {
     const Index n1 = samples.test ? samples.test->samples() : samples.train.samples(), n2 = samples.test ? samples.train.samples() : 0;
     KernelMemory memory(*backend, a.kernel, architecture, weights.has_value(), samples.train.y.cols());
     if (a.per_layer) memory.count_layer_terms();
-    memory.limit_jacobian_block(run);
+    memory.fit_to(run);
     const KernelPlan plan = plan_kernel(run, memory, n1, n2);
     run.require_memory("the kernel", plan.bytes);
     check_spectrum(a.spectrum, run, samples.test.has_value(), memory.block(), n1 * rows_per_sample(memory.block(), architecture),
                    sizeof(Real));
+    if (run.planning()) return show_plan(run, backend, kernel_outline(run, a.kernel, architecture, memory, plan, a.spectrum.given()));
     if (!plan.whole())
         run.say(fmt::format("blocks    {} of up to {} samples a side: at once the kernel needs {}, and {}", plan.blocks.count(),
                             plan.blocks.side, readable_bytes(plan.whole_bytes), run.memory_available_text()));
@@ -239,12 +240,13 @@ void add_kernel_command(CLI::App& program) {
     command->add_flag("--normalized", a->normalized, "divide by the square roots of both diagonals")->group("Kernel");
     add_spectrum_options(*command, a->spectrum);
     add_run_options(*command, a->run);
+    add_plan_options(*command, a->run.plan);
     command->footer(
         "Examples:\n  ntkcuda kernel --samples 500 --depth 4 --width 1024 --out K.npy\n"
         "  ntkcuda kernel --kernel ntk --data train.csv --test test.csv --depth 10 --out cross.npy\n"
         "  ntkcuda kernel --kernel ntk --eigenvalues --eigenvectors 10 --out K.npy");
     command->callback([a] {
-        require_writable_file(a->run.out);
+        require_writable_file(a->run);
         Run run("kernel", a->run);
         if (a->run.fast()) a->kernel.gram = GramPrecision::half;
         run.parameters.update(Json{{"kernel", a->kernel.kernel},

@@ -31,18 +31,26 @@ KernelMemory::KernelMemory(const Backend<Real>& backend, const KernelArguments& 
 template KernelMemory::KernelMemory(const Backend<float>&, const KernelArguments&, const Architecture&, bool, Index);
 template KernelMemory::KernelMemory(const Backend<double>&, const KernelArguments&, const Architecture&, bool, Index);
 
-void KernelMemory::limit_jacobian_block(const Run& run) {
+void KernelMemory::fit_to(const Run& run) {
+    on_cpu_ = run.device().kind == DeviceKind::cpu;
     constexpr int share = 16;
     if (run.arguments().memory_gib) jacobian_block_ = std::min(jacobian_block_, static_cast<Index>(run.memory_available() / share));
 }
 
-double KernelMemory::fixed(Index samples) const {
-    double bytes = on_cpu_ ? static_cast<double>(samples) * static_cast<double>(architecture_.inputs + targets_) * sizeof(double) : 0;
-    if (!is_empirical(name_)) return bytes;
+double KernelMemory::weights() const {
     double weights = 0;
     for (Index l = 1; l <= architecture_.depth(); ++l)
         weights += static_cast<double>(architecture_.width(l)) * static_cast<double>(architecture_.width(l - 1) + 1);
-    return bytes + weights * static_cast<double>(real_ + (given_weights_ && on_cpu_ ? sizeof(double) : 0));
+    return weights;
+}
+
+double KernelMemory::host(Index samples) const {
+    const double numbers = static_cast<double>(samples) * static_cast<double>(architecture_.inputs + targets_);
+    return (numbers + (given_weights_ ? weights() : 0)) * sizeof(double);
+}
+
+double KernelMemory::fixed(Index samples) const {
+    return (on_cpu_ ? host(samples) : 0) + (is_empirical(name_) ? weights() * real_bytes() : 0);
 }
 
 double KernelMemory::result(Index n1, Index n2) const {

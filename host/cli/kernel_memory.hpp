@@ -19,6 +19,8 @@ public:
 
     /// The samples and the network: there all the time.
     [[nodiscard]] double fixed(Index samples) const;
+    /// Samples and given weights in the memory of the host, which are part of fixed() where that is the device.
+    [[nodiscard]] double host(Index samples) const;
     /// The kernel of n1 samples with n2 others, or with themselves (n2 = 0).
     [[nodiscard]] double result(Index n1, Index n2) const;
     /// Making it, the result, the samples on the device and every pass included; fixed() is not.
@@ -26,13 +28,17 @@ public:
 
     /// The terms of the layers are asked for, too.
     void count_layer_terms() { layer_terms_ = true; }
-    /// With --memory, a block of the Jacobian takes no more than a sixteenth of that.
-    void limit_jacobian_block(const Run& run);
+    /// With --memory, a block of the Jacobian takes no more than a sixteenth of that. A plan is for the device of its rates.
+    void fit_to(const Run& run);
     [[nodiscard]] Index jacobian_block() const { return jacobian_block_; }
     [[nodiscard]] bool on_cpu() const { return on_cpu_; }
+    [[nodiscard]] bool given_weights() const { return given_weights_; }
+    [[nodiscard]] bool layer_terms() const { return layer_terms_; }
+    [[nodiscard]] double real_bytes() const { return static_cast<double>(real_); }
     [[nodiscard]] Block block() const { return block_; }
 
 private:
+    [[nodiscard]] double weights() const;
     [[nodiscard]] double deltas(double n1, double n2) const;
     [[nodiscard]] double jacobian_blocks(Index n1, Index n2) const;
 

@@ -39,25 +39,31 @@ double kernel_resolution(const KernelArguments& arguments, Index n) {
 
 Index rows_per_sample(Block block, const Architecture& architecture) { return block == Block::full ? architecture.outputs : 1; }
 
+void require_kernel(const KernelArguments& arguments, const Architecture& architecture, bool weights) {
+    const KernelName name = parse_kernel(arguments.kernel);
+    const bool jacobian = arguments.method == "jacobian";
+    if (jacobian && name != KernelName::empirical_ntk)
+        throw Error(ErrorCode::invalid_argument, fmt::format("--method jacobian is for --kernel empirical-ntk, not {}", arguments.kernel));
+    if (arguments.gram == GramPrecision::half && (name != KernelName::empirical_ntk || jacobian))
+        throw Error(ErrorCode::invalid_argument,
+                    "--precision fast is for --kernel empirical-ntk --method layerwise, whose layer Grams it makes of FP16 operands");
+    if (weights && !is_empirical(name))
+        throw Error(ErrorCode::invalid_argument,
+                    fmt::format("--weights is for the empirical kernels; --kernel {} is the limit over random weights", arguments.kernel));
+    if (parse_block(arguments.block) == Block::full && architecture.outputs > 1 && name != KernelName::empirical_ntk)
+        throw Error(ErrorCode::invalid_argument,
+                    fmt::format("--block full: the {} kernel is the same for every output and 0 between outputs; use --block trace",
+                                arguments.kernel));
+}
+
 template <class Real>
 KernelSource<Real>::KernelSource(const std::shared_ptr<Backend<Real>>& backend, const KernelArguments& arguments,
                                  const Architecture& architecture, std::uint64_t seed, const std::optional<Weights>& weights)
     : backend_(backend), name_(parse_kernel(arguments.kernel)), architecture_(architecture) {
     options_.block = parse_block(arguments.block);
     options_.method = arguments.method == "jacobian" ? Method::jacobian : Method::layerwise;
-    if (options_.method == Method::jacobian && name_ != KernelName::empirical_ntk)
-        throw Error(ErrorCode::invalid_argument, fmt::format("--method jacobian is for --kernel empirical-ntk, not {}", arguments.kernel));
     options_.gram = arguments.gram;
-    if (options_.gram == GramPrecision::half && (name_ != KernelName::empirical_ntk || options_.method == Method::jacobian))
-        throw Error(ErrorCode::invalid_argument,
-                    "--precision fast is for --kernel empirical-ntk --method layerwise, whose layer Grams it makes of FP16 operands");
-    if (weights && !is_empirical(name_))
-        throw Error(ErrorCode::invalid_argument,
-                    fmt::format("--weights is for the empirical kernels; --kernel {} is the limit over random weights", arguments.kernel));
-    if (options_.block == Block::full && architecture.outputs > 1 && name_ != KernelName::empirical_ntk)
-        throw Error(ErrorCode::invalid_argument,
-                    fmt::format("--block full: the {} kernel is the same for every output and 0 between outputs; use --block trace",
-                                arguments.kernel));
+    require_kernel(arguments, architecture, weights.has_value());
     if (is_empirical(name_)) network_ = weights ? make_network(backend, architecture, *weights) : draw_network(backend, architecture, seed);
 }
 

@@ -27,6 +27,9 @@ void add_kernel_options(CLI::App& command, KernelArguments& kernel, const std::s
 /// Throws Error(invalid_argument) for a limit that grows with widths which the command line leaves to their default.
 void require_widths(KernelName name, const NetworkArguments& network, const Architecture& architecture);
 
+/// Throws Error(invalid_argument) for a method, a block, --precision fast or --weights that the kernel does not go with.
+void require_kernel(const KernelArguments& arguments, const Architecture& architecture, bool weights);
+
 /// Rows of one sample in a kernel of this block: O for full, 1 otherwise.
 [[nodiscard]] Index rows_per_sample(Block block, const Architecture& architecture);
 

@@ -40,9 +40,10 @@ int run(const std::vector<std::string>& arguments) {
     add_depth_command(program);
     add_ensemble_command(program);
     add_verify_command(program);
+    add_plan_command(program);
     add_info_command(program);
     try {
-        auto reversed = expand_config(arguments);
+        auto reversed = expand_config(expand_plan(arguments));
         std::reverse(reversed.begin(), reversed.end());  // CLI11 takes them last first
         program.parse(reversed);
         if (program.get_subcommands().empty())

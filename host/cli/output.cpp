@@ -23,7 +23,9 @@ namespace fs = std::filesystem;
 
 std::string beside(const std::string& file, const std::string& suffix) { return fs::path(file).replace_extension().string() + suffix; }
 
-void require_writable_file(const std::string& path) {
+void require_writable_file(const RunArguments& run) {
+    const std::string& path = run.out;
+    if (path.empty() && run.plan.dry_run) return;
     if (path.empty()) throw Error(ErrorCode::invalid_argument, "--out FILE.npy is needed: where the result goes");
     if (fs::path(path).extension() != ".npy")
         throw Error(ErrorCode::invalid_argument, fmt::format("--out '{}': this command writes one .npy file; end the name in .npy", path));
@@ -33,7 +35,7 @@ void require_writable_file(const std::string& path) {
         throw Error(ErrorCode::io, fmt::format("--out '{}': the directory '{}' does not exist", path, folder.string()));
     if (access(folder.c_str(), W_OK) != 0)
         throw Error(ErrorCode::io, fmt::format("--out '{}': cannot write to '{}': {}", path, folder.string(), std::strerror(errno)));
-    remove_abandoned(folder);
+    if (!run.plan.dry_run) remove_abandoned(folder);
 }
 
 std::unique_ptr<FolderLock> hold_output_directory(const std::string& path) {
@@ -47,6 +49,28 @@ std::unique_ptr<FolderLock> hold_output_directory(const std::string& path) {
     for (const auto& entry : fs::recursive_directory_iterator(path, fs::directory_options::skip_permission_denied))
         if (entry.is_directory()) remove_abandoned(entry.path());
     return lock;
+}
+
+namespace {
+
+/// Whether the directory, or the nearest one above it that is there, can be written; nothing is made.
+void require_possible_directory(const std::string& path) {
+    fs::path nearest = fs::absolute(path);
+    while (!fs::exists(nearest) && nearest.has_relative_path()) nearest = nearest.parent_path();
+    if (!fs::is_directory(nearest)) throw Error(ErrorCode::io, fmt::format("--out '{}': '{}' is not a directory", path, nearest.string()));
+    if (access(nearest.c_str(), W_OK) != 0)
+        throw Error(ErrorCode::io, fmt::format("--out '{}': cannot write to '{}': {}", path, nearest.string(), std::strerror(errno)));
+}
+
+}  // namespace
+
+std::unique_ptr<FolderLock> hold_output(const RunArguments& run, const std::string& contents) {
+    if (run.plan.dry_run) {
+        if (!run.out.empty()) require_possible_directory(run.out);
+        return nullptr;
+    }
+    if (run.out.empty()) throw Error(ErrorCode::invalid_argument, fmt::format("--out DIRECTORY is needed: where {} go", contents));
+    return hold_output_directory(run.out);
 }
 
 std::string table(const std::vector<std::vector<std::string>>& rows) {

@@ -9,11 +9,15 @@ namespace ntk::cli {
 
 /// "K.npy" -> "K.run.json"; used by the commands that write one file.
 [[nodiscard]] std::string beside(const std::string& file, const std::string& suffix);
-/// Refuses an --out that cannot be written before any work is done. Throws Error(io).
-void require_writable_file(const std::string& path);
+/// Refuses an --out that cannot be written before any work is done. Throws Error(io). A dry run may have none.
+void require_writable_file(const RunArguments& run);
 /// Creates the directory if needed, holds it for this process, and removes what killed ones have left half-written in it. Throws Error(io)
 /// with the reason, and when another process holds it.
 [[nodiscard]] std::unique_ptr<FolderLock> hold_output_directory(const std::string& path);
+
+/// The same for the --out of a run, `contents` being what goes there; a dry run holds and changes nothing, and may have none.
+/// Throws Error(invalid_argument) where it is missing.
+[[nodiscard]] std::unique_ptr<FolderLock> hold_output(const RunArguments& run, const std::string& contents);
 
 /// An aligned table for people: the first row is the header.
 [[nodiscard]] std::string table(const std::vector<std::vector<std::string>>& rows);

@@ -2,8 +2,8 @@
 
 #include "commands.hpp"
 #include "fit_file.hpp"
-#include "kernel_memory.hpp"
-#include "predict.hpp"
+#include "plan_outline.hpp"
+#include "predict_memory.hpp"
 #include "predict_output.hpp"
 #include "value_list.hpp"
 
@@ -92,19 +92,6 @@ Solution solve_by_differences(const std::shared_ptr<Backend<double>>& backend, c
     return solution;
 }
 
-/// What prediction takes at once: the symmetric kernel is made, then the cross kernel beside it, then the system is solved in place.
-double predict_bytes(const PredictArguments& a, const KernelMemory& memory, const Samples& samples, std::size_t real_size) {
-    const Index n = samples.train.samples(), m = samples.test->samples();
-    const double kernel = memory.result(n, 0), cross = memory.result(m, n), real = static_cast<double>(real_size);
-    const double features = static_cast<double>(samples.train.features()) * real;
-    double solving = kernel + cross + static_cast<double>(n + m) * features;
-    solving += 4 * static_cast<double>(n * samples.train.y.cols()) * real;            // targets, and the weights of the samples
-    if (a.path() || !a.times.empty()) solving += (memory.on_cpu() ? 2 : 3) * kernel;  // work space of the eigenvectors
-    if (a.posterior) solving += cross;                                                // its rows, solved
-    if (a.posterior || a.initial_function) solving += memory.making(n, 0) - kernel;   // one more pass
-    return memory.fixed(n + m) + std::max({memory.making(n, 0) + static_cast<double>(m) * features, kernel + memory.making(m, n), solving});
-}
-
 constexpr const char* no_coefficients =
     "--save-fit: the kernel is too near the matrix of ones for coefficients of its entries to be kept (its solution came from "
     "differences); "
@@ -146,8 +133,13 @@ Solution solve(const PredictArguments& a, Run& run, const Samples& samples, cons
     const Block block = parse_block(a.kernel.block);
     const Index r = rows_per_sample(block, architecture);
     KernelMemory memory(*backend, a.kernel, architecture, weights.has_value(), targets);
-    memory.limit_jacobian_block(run);
-    run.require_memory(fmt::format("prediction from {} samples", n), predict_bytes(a, memory, samples, sizeof(Real)));
+    memory.fit_to(run);
+    const SampleCounts size{n, m, samples.train.features(), targets};
+    if (run.planning()) {
+        show_plan(run, backend, predict_outline(run, a, architecture, memory, size));
+        return {};
+    }
+    run.require_memory(fmt::format("prediction from {} samples", n), predict_bytes(a, memory, size));
     const Matrix<Real> train = upload(backend, samples.train.x), test = upload(backend, samples.test->x);
     std::optional<KernelSource<Real>> source;
     Problem<Real> problem;
@@ -205,8 +197,7 @@ void save_fit(const PredictArguments& a, Samples samples, const Architecture& ar
 
 template <class Real>
 void compute(const PredictArguments& a, Run& run) {
-    const Samples samples = run.timed("data", false, [&] { return load_samples(a.data, true); });
-    run.describe(samples);
+    const Samples samples = run.load(a.data, true);
     if (!samples.train.has_targets())
         throw bad(fmt::format("predict needs targets: {} has none (--labels gives them for .npy and IDX, --target names a CSV column)",
                               samples.train.source));
@@ -220,6 +211,7 @@ void compute(const PredictArguments& a, Run& run) {
     run.parameters.update(network_parameters(a.network, architecture));
 
     const Solution solution = solve<Real>(a, run, samples, architecture, weights);
+    if (run.planning()) return;
     if (!a.save_fit.empty()) {
         if (solution.solver == "bordered") throw Error(ErrorCode::not_positive_definite, no_coefficients);
         run.timed("write", false, [&] { save_fit(a, samples, architecture, weights, solution); });
@@ -231,7 +223,7 @@ void compute(const PredictArguments& a, Run& run) {
 void predict_from_samples(PredictArguments a) {
     check_solver(a);
     if (!a.save_fit.empty()) require_fit_path(a.save_fit);
-    const auto held = hold_output_directory(a.run.out);
+    const auto held = hold_output(a.run, "predictions.npy, predict.csv and run.json");
     Run run("predict", a.run);
     if (a.run.fast()) a.kernel.gram = GramPrecision::half;
     run.parameters.update(Json{{"kernel", a.kernel.kernel},
@@ -291,7 +283,6 @@ void add_file_options(CLI::App& command, PredictArguments& a) {
 }
 
 void run_predict(const CLI::App& command, const PredictArguments& a) {
-    if (a.run.out.empty()) throw bad("--out DIRECTORY is needed: where predictions.npy, predict.csv and run.json go");
     const auto given = [&](const char* option) { return command.get_option(option)->count() > 0; };
     if (given("--fit")) {
         require_only(command, "--fit has the samples, the kernel and its solution",
@@ -331,6 +322,7 @@ void add_predict_command(CLI::App& program) {
     add_solver_options(*command, *a);
     add_file_options(*command, *a);
     add_run_options(*command, a->run);
+    add_plan_options(*command, a->run.plan);
     command->footer(
         "Examples:\n  ntkcuda predict --depth 5 --ridge 1e-6 --out digits\n"
         "  ntkcuda predict --data train.csv --test test.csv --kernel nngp --posterior --ridge 0.01 --out run\n"

@@ -44,7 +44,7 @@ Solution solve(const PredictArguments& a, Run& run, const SavedFit& fit, const D
     const auto backend = run.backend<Real>();
     const Index n = fit.inputs.rows(), m = test.samples();
     KernelMemory memory(*backend, fit.kernel, fit.architecture, fit.weights.has_value(), fit.targets);
-    memory.limit_jacobian_block(run);
+    memory.fit_to(run);
     const double factor = a.posterior ? static_cast<double>(fit.factor->size()) * sizeof(Real) + memory.result(m, n) : 0;
     run.require_memory(fmt::format("prediction from {} samples", n), memory.fixed(n + m) + memory.making(m, n) + factor);
     return run.timed("kernel", true, [&] {
@@ -70,7 +70,7 @@ Solution solve(const PredictArguments& a, Run& run, const SavedFit& fit, const D
 
 void predict_from_fit(PredictArguments a, bool precision_given) {
     if (a.data.test.empty()) throw bad("--fit needs --test: the new points");
-    const auto held = hold_output_directory(a.run.out);
+    const auto held = hold_output(a.run, "predictions.npy, predict.csv and run.json");
     const SavedFit fit = read_fit(a.fit);
     if (precision_given && a.run.precision != fit.precision)
         throw bad(fmt::format("--precision {} contradicts the fit, which is of {}; leave it out", a.run.precision, fit.precision));

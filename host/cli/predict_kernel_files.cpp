@@ -187,7 +187,7 @@ void compute(const PredictArguments& a, Run& run, bool with_data) {
 
 void predict_from_kernel_files(const PredictArguments& a, bool with_data) {
     check(a, with_data);
-    const auto held = hold_output_directory(a.run.out);
+    const auto held = hold_output(a.run, "predictions.npy, predict.csv and run.json");
     Run run("predict", a.run);
     const auto add = [&](const char* name, const std::string& value) {
         if (!value.empty()) run.parameters[name] = value;

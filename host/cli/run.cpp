@@ -1,5 +1,7 @@
 #include "run.hpp"
 
+#include "rates_file.hpp"
+
 #include "host/backend/cuda_entry.hpp"
 
 #include <ntkcuda/version.hpp>
@@ -52,6 +54,13 @@ Run::Run(std::string command, RunArguments arguments) : command_(std::move(comma
     if (arguments_.memory_gib) parameters["memory"] = *arguments_.memory_gib;
     data = Json::object();
     results = Json::object();
+    if (!arguments_.plan.rates.empty()) rates_ = read_rates(arguments_.plan.rates);
+}
+
+Samples Run::load(const DataArguments& arguments, bool hold_out) {
+    Samples samples = timed("data", false, [&] { return load_samples(arguments, hold_out, arguments_.plan); });
+    describe(samples);
+    return samples;
 }
 
 void Run::say(const std::string& line) const {
@@ -92,7 +101,11 @@ void Run::add_time(const std::string& phase, bool compute, double seconds) {
 
 void Run::add_device(std::function<DeviceInfo()> ask) {
     ask_devices_.push_back(std::move(ask));
-    devices_.push_back(ask_devices_.back()());
+    DeviceInfo& device = devices_.emplace_back(ask_devices_.back()());
+    if (!rates_) return;
+    device.kind = rates_->kind;
+    device.name = rates_->device;
+    device.memory_total = device.memory_free = static_cast<std::uint64_t>(rates_->memory);
 }
 
 void Run::say_devices() const {

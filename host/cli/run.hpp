@@ -5,6 +5,7 @@
 #include "arguments.hpp"
 
 #include <ntkcuda/backend.hpp>
+#include <ntkcuda/rates.hpp>
 
 #include <nlohmann/json.hpp>
 
@@ -36,8 +37,14 @@ public:
     void say(const std::string& line) const;
     /// Printed on stderr at once (also with --quiet) and kept for run.json.
     void warn(const std::string& message);
-    /// What was chosen for the user: samples, features, classes, normalisation.
-    void describe(const Samples& samples);
+    /// Loads the samples, or their shapes for a dry run, and says what was chosen for the user: samples, features, classes, normalisation.
+    [[nodiscard]] Samples load(const DataArguments& arguments, bool hold_out);
+    /// Whether this is a dry run.
+    [[nodiscard]] bool planning() const { return arguments_.plan.dry_run; }
+    /// Of a dry run with --rates.
+    [[nodiscard]] const std::optional<Rates>& given_rates() const { return rates_; }
+    /// The device of the run; for a dry run with --rates that of the rates.
+    [[nodiscard]] const DeviceInfo& device() const { return devices_.front(); }
 
     /// A line and a result that say what a kernel of --precision fast resolves.
     void report_resolution(double resolution);
@@ -97,12 +104,14 @@ private:
     }
     void add_device(std::function<DeviceInfo()> ask);
     void say_devices() const;
+    void describe(const Samples& samples);
 
     std::string command_;
     RunArguments arguments_;
     Clock::time_point start_ = Clock::now();
     std::vector<std::function<DeviceInfo()>> ask_devices_;  ///< what they say now
     std::vector<DeviceInfo> devices_;                       ///< what they said at the start
+    std::optional<Rates> rates_;
     double planned_memory_ = 0;
     Json timings_ = Json::object();
     std::vector<std::string> warnings_;

@@ -172,6 +172,12 @@ template <class Real>
 [[nodiscard]] CompareResult compare(const Workers<Real>& workers, const Dataset& train, const Dataset& test, const CompareOptions& options,
                                     const Progress<Index, Index>& progress = {}, CompareStore* store = nullptr);
 
+/// The network of a cell.
+[[nodiscard]] Architecture architecture_of_cell(const CompareOptions& options, Index inputs, Index depth, Index width);
+
+/// Throws what compare() throws for options and data out of their domains, before any work.
+void require_compare_domains(const Dataset& train, const Dataset& test, const CompareOptions& options);
+
 /// The most memory of a device that the sweep holds at once, in bytes, for values of `real_bytes` each: two n x n and two t x n matrices,
 /// the widest network and its passes. Workspace of the vendor's solver comes on top.
 [[nodiscard]] std::uint64_t compare_peak_bytes(const CompareOptions& options, Index train_samples, Index test_samples, Index features,

@@ -55,6 +55,10 @@ struct DataOptions {
 /// No size that a file claims is allocated before it is checked against the file.
 [[nodiscard]] Dataset load_data(const DataOptions& options);
 
+/// The same without values: x and y are HostMatrix::without_values. Synthetic samples are not made and of a .npy only the header is read;
+/// other files are read as by load_data. Throws as that, but for values in a .npy.
+[[nodiscard]] Dataset load_shape(const DataOptions& options);
+
 /// Targets alone, of `samples` samples without features, from the file options.labels (by options.task and options.classes). Throws as
 /// load_data.
 [[nodiscard]] Dataset load_targets(const DataOptions& options, Index samples);

@@ -116,6 +116,8 @@ struct DepthMemory {
 };
 /// An upper bound, before the study starts.
 [[nodiscard]] DepthMemory depth_memory(const DepthOptions& options, const HostMatrix<double>& train, const HostMatrix<double>& test);
+/// The same from sizes; `by_angle` is angle_alone().
+[[nodiscard]] DepthMemory depth_memory(const DepthOptions& options, Index train, Index tests, Index features, bool by_angle);
 
 /// What the recursion of every pair takes where the angle is not all: pairs times layers, and an estimate of the time, an upper bound
 /// where nothing moves any more before the deepest depth. Zero where the angle table serves.

@@ -113,6 +113,9 @@ private:
 /// Bytes on the device that a run holds at once beside the sampler's own workspace.
 [[nodiscard]] double ensemble_bytes(const EnsembleOptions& options, Index samples, std::size_t real_bytes);
 
+/// Throws Error(invalid_argument) as ensemble() does for options that kernels of so many samples do not have, before any work.
+void require_ensemble_domains(const EnsembleOptions& options, Index samples);
+
 /// Draws networks 0 .. networks - 1 and gathers. With a store, chunks found there are not drawn again and the state is saved as the work
 /// goes on and at the end (whole chunks only). `progress(done, total)` counts networks.
 /// Throws Error(invalid_argument) for the domains above, for networks outside [2, 2^32), for a store that holds more networks than asked

@@ -100,11 +100,19 @@ public:
         if (static_cast<Index>(values_.size()) != rows * cols)
             throw Error(ErrorCode::shape_mismatch, "HostMatrix: rows * cols differs from the number of values");
     }
+    /// A shape alone, for plans of work on more than fits: no element of it may be touched.
+    [[nodiscard]] static HostMatrix without_values(Index rows, Index cols) {
+        HostMatrix shape;
+        shape.rows_ = rows;
+        shape.cols_ = cols;
+        return shape;
+    }
 
     [[nodiscard]] Index rows() const { return rows_; }
     [[nodiscard]] Index cols() const { return cols_; }
     [[nodiscard]] Index size() const { return rows_ * cols_; }
-    [[nodiscard]] bool empty() const { return values_.empty(); }
+    [[nodiscard]] bool empty() const { return size() == 0; }
+    [[nodiscard]] bool has_values() const { return static_cast<Index>(values_.size()) == size(); }
     [[nodiscard]] Real* data() { return values_.data(); }
     [[nodiscard]] const Real* data() const { return values_.data(); }
     [[nodiscard]] Real& operator()(Index i, Index j) { return values_[static_cast<std::size_t>(i * cols_ + j)]; }

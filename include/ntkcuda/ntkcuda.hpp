@@ -45,3 +45,5 @@
 #include <ntkcuda/normalized_system.hpp>
 #include <ntkcuda/depth_limit.hpp>
 #include <ntkcuda/how_deep.hpp>
+#include <ntkcuda/rates.hpp>
+#include <ntkcuda/plan.hpp>

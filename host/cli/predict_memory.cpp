@@ -1,0 +1,33 @@
+#include "predict_memory.hpp"
+
+#include <algorithm>
+
+namespace ntk::cli {
+namespace {
+
+/// `cols` = 0: all of the symmetric kernel of `rows` samples.
+double bytes_of(const PredictArguments& a, const KernelMemory& memory, const SampleCounts& size, Index rows, Index cols, Index tests) {
+    const Index across = cols ? cols : rows;
+    const double kernel = memory.result(rows, cols), cross = memory.result(tests, across), real = memory.real_bytes();
+    const double features = static_cast<double>(size.features) * real;
+    double solving = kernel + cross + static_cast<double>(rows + tests + cols) * features;
+    solving += 4 * static_cast<double>(rows * size.targets) * real;                        // targets, and the weights of the samples
+    if (a.path() || !a.times.empty()) solving += (memory.on_cpu() ? 2 : 3) * kernel;       // work space of the eigenvectors
+    if (a.posterior) solving += cross;                                                     // its rows, solved
+    if (a.posterior || a.initial_function) solving += memory.making(rows, cols) - kernel;  // one more pass
+    return memory.fixed(size.samples + size.tests) +
+           std::max({memory.making(rows, cols) + static_cast<double>(tests) * features, kernel + memory.making(tests, across), solving});
+}
+
+}  // namespace
+
+double predict_bytes(const PredictArguments& arguments, const KernelMemory& memory, const SampleCounts& size) {
+    return bytes_of(arguments, memory, size, size.samples, 0, size.tests);
+}
+
+double predict_rank_bytes(const PredictArguments& arguments, const KernelMemory& memory, const SampleCounts& size, Index rows, Index cols,
+                          Index tests) {
+    return bytes_of(arguments, memory, size, rows, cols, tests);
+}
+
+}  // namespace ntk::cli

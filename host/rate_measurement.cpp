@@ -1,0 +1,260 @@
+// Rates of a device, measured by the operations themselves.
+
+#include <ntkcuda/rates.hpp>
+
+#include <ntkcuda/array_file.hpp>
+#include <ntkcuda/backend.hpp>
+#include <ntkcuda/infinite_width.hpp>
+#include <ntkcuda/network.hpp>
+#include <ntkcuda/random.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <limits>
+
+namespace ntk {
+namespace {
+
+/// Sizes that take some hundredths of a second each on a few cores, or on a GPU.
+struct Sizes {
+    Index samples, small, large, order, spectrum, pairs;
+};
+constexpr Sizes on_cpu{1024, 64, 512, 2048, 512, 512}, on_gpu{8192, 64, 1024, 8192, 2048, 4096};
+/// Of the limit: features and layers that are few and many.
+constexpr Index few = 3, many_features = 512, many_layers = 24;
+/// Right-hand sides, one behind the other, and bytes of a file.
+constexpr int solves = 4;
+constexpr Index file_rows = 256, file_cols = 1 << 15;
+
+template <class Real>
+class RateMeasurement {
+public:
+    RateMeasurement(const std::shared_ptr<Backend<Real>>& backend, std::string folder, Rates& rates)
+        : backend_(backend),
+          folder_(std::move(folder)),
+          sizes_(backend->info().kind == DeviceKind::cpu ? on_cpu : on_gpu),
+          rates_(sizeof(Real) == sizeof(float) ? rates.fp32 : rates.fp64) {}
+
+    void measure(Operation operation) {
+        if (!rates_.contains(operation)) rates_[operation] = rate_of(operation);
+    }
+
+private:
+    Rate rate_of(Operation operation) {
+        switch (operation) {
+            case Operation::gemm:
+                return by_inner_size([&](Index inner) { return gemm(inner); });
+            case Operation::gram:
+                return by_inner_size([&](Index inner) { return gram(inner); });
+            case Operation::half_gram:
+                return by_inner_size([&](Index inner) { return half_gram(inner); });
+            case Operation::pair_features:
+                return features();
+            case Operation::arccos_ntk:
+            case Operation::arccos_nngp:
+            case Operation::erf_ntk:
+            case Operation::erf_nngp:
+                return layers(operation);
+            case Operation::cholesky:
+                return by_order(sizes_.order, 1.0 / 3, [&](Index n) { return cholesky(n); });
+            case Operation::solve:
+                return by_order(sizes_.order, 0, [&](Index n) { return solve(n); });
+            case Operation::lu:
+                return by_order(sizes_.order, 2.0 / 3, [&](Index n) { return lu(n); });
+            case Operation::eigenvalues:
+                return by_order(sizes_.spectrum, 4.0 / 3, [&](Index n) { return eigen(n, false); });
+            case Operation::eigenvectors:
+                return by_order(sizes_.spectrum, 9, [&](Index n) { return eigen(n, true); });
+            case Operation::normals:
+                return {normals(), 0};
+            case Operation::host_normals:
+                return {host_normals_rate(), 0};
+            case Operation::memory:
+                return {memory(), 0};
+            case Operation::write:
+                return {write(), 0};
+            case Operation::link:
+                measure(Operation::memory);
+                return {rates_.at(Operation::memory).per_second / 2, 0};
+        }
+        throw Error(ErrorCode::invalid_argument, "no such rate");
+    }
+
+    /// Seconds of `work` until the device has done it, the shortest of three (of fewer where they take long: others that use the machine
+    /// only make it longer); `prepare` before each is not counted.
+    template <class Prepare, class Timed>
+    double seconds(const Prepare& prepare, const Timed& work) {
+        constexpr double long_enough = 0.3;
+        double shortest = std::numeric_limits<double>::infinity(), all = 0;
+        for (int run = 0; run < 4 && (run < 2 || all < long_enough); ++run) {  // what a first use prepares is in the first
+            prepare();
+            backend_->synchronize();
+            const auto start = std::chrono::steady_clock::now();
+            work();
+            backend_->synchronize();
+            const double taken = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+            all += taken;
+            shortest = std::min(shortest, taken);
+        }
+        return std::max(shortest, 1e-9);
+    }
+    template <class Timed>
+    double seconds(const Timed& work) {
+        return seconds([] {}, work);
+    }
+
+    Matrix<Real> drawn(Index rows, Index cols) {
+        Matrix<Real> x(backend_, rows, cols);
+        backend_->draw_normals({1, 0, 0}, 1, x.view());
+        return x;
+    }
+    /// Well conditioned: n on the diagonal of a Gram matrix.
+    Matrix<Real> definite(Index n) {
+        const Matrix<Real> x = drawn(n, 16);
+        Matrix<Real> k(backend_, n, n);
+        backend_->gemm(Transpose::no, Transpose::yes, 1, x.view(), x.view(), 0, k.view());
+        backend_->add_to_diagonal(static_cast<double>(n), k.view());
+        return k;
+    }
+
+    template <class Seconds>
+    Rate by_inner_size(const Seconds& measured) {
+        const auto n = static_cast<double>(sizes_.samples);
+        const double size[2] = {static_cast<double>(sizes_.small), static_cast<double>(sizes_.large)};
+        const double work[2] = {2 * n * n * size[0], 2 * n * n * size[1]};
+        const double time[2] = {measured(sizes_.small), measured(sizes_.large)};
+        return fit_rate(work, size, time);
+    }
+    /// Of factor n^3 flops, or of right-hand sides where the factor is 0.
+    template <class Seconds>
+    Rate by_order(Index order, double factor, const Seconds& measured) {
+        const double size[2] = {static_cast<double>(order / 4), static_cast<double>(order)};
+        double work[2];
+        for (int i = 0; i < 2; ++i) work[i] = factor > 0 ? factor * size[i] * size[i] * size[i] : solves * 2 * size[i] * size[i];
+        const double time[2] = {measured(order / 4), measured(order)};
+        return fit_rate(work, size, time);
+    }
+
+    double gemm(Index inner) {
+        const Matrix<Real> a = drawn(sizes_.samples, inner), b = drawn(inner, sizes_.samples);
+        Matrix<Real> c(backend_, sizes_.samples, sizes_.samples);
+        return seconds([&] { backend_->gemm(Transpose::no, Transpose::no, 1, a.view(), b.view(), 0, c.view()); });
+    }
+    /// A layer whose two inner dimensions are `inner`: the lower triangles of two products.
+    double gram(Index inner) {
+        const Matrix<Real> a = drawn(sizes_.samples, inner), d = drawn(sizes_.samples, inner);
+        Matrix<Real> theta(backend_, sizes_.samples, sizes_.samples);
+        backend_->fill(theta.view(), 0);
+        return seconds(
+            [&] { backend_->accumulate_layer_gram(theta.view(), a.view(), a.view(), d.view(), d.view(), 1, 0, Triangle::lower); });
+    }
+    double half_gram(Index inner) {
+        const Matrix<Real> a = drawn(sizes_.samples, inner), d = drawn(sizes_.samples, inner);
+        Matrix<Real> theta(backend_, sizes_.samples, sizes_.samples);
+        backend_->fill(theta.view(), 0);
+        return seconds([&] {
+            const auto sum = backend_->half_gram_sum(theta.view(), Triangle::lower);
+            sum->add(a.view(), a.view(), d.view(), d.view(), 1, 0);
+            sum->finish();
+        });
+    }
+
+    double limit(Operation operation, Index inputs, Index depth) {
+        Architecture architecture;
+        architecture.inputs = inputs;
+        architecture.hidden.assign(static_cast<std::size_t>(depth - 1), 1);
+        if (operation == Operation::erf_ntk || operation == Operation::erf_nngp) architecture.activation = parse_activation("erf");
+        const auto kernel =
+            operation == Operation::arccos_nngp || operation == Operation::erf_nngp ? InfiniteKernel::nngp : InfiniteKernel::ntk;
+        const Matrix<Real> x = drawn(sizes_.pairs, inputs);
+        Matrix<Real> out(backend_, sizes_.pairs, sizes_.pairs);
+        return seconds([&] { backend_->infinite_width_kernel(architecture, kernel, x.view(), x.view(), Triangle::lower, out.view()); });
+    }
+    double limit_pairs() const { return static_cast<double>(sizes_.pairs) * static_cast<double>(sizes_.pairs + 1) / 2; }
+    Rate layers(Operation operation) {
+        const double size[2] = {few, many_layers}, work[2] = {limit_pairs() * few, limit_pairs() * many_layers};
+        const double time[2] = {limit(operation, few, few), limit(operation, few, many_layers)};
+        return fit_rate(work, size, time);
+    }
+    /// What more features cost.
+    Rate features() {
+        const double less = limit(Operation::arccos_nngp, few, few), more = limit(Operation::arccos_nngp, many_features, few);
+        return {2 * limit_pairs() * (many_features - few) / std::max(more - less, 0.01 * more), 0};
+    }
+
+    double cholesky(Index n) {
+        const Matrix<Real> k = definite(n);
+        Matrix<Real> factor(backend_, n, n);
+        return seconds([&] { backend_->copy(k.view(), factor.view()); }, [&] { (void)backend_->cholesky(factor.view()); });
+    }
+    double solve(Index n) {
+        Matrix<Real> factor = definite(n), b = drawn(n, 1);
+        (void)backend_->cholesky(factor.view());
+        return seconds([&] {
+            for (int i = 0; i < solves; ++i) backend_->cholesky_solve(factor.view(), b.view());
+        });
+    }
+    double lu(Index n) {
+        const Matrix<Real> k = definite(n);
+        Matrix<Real> factor(backend_, n, n);
+        return seconds([&] { backend_->copy(k.view(), factor.view()); }, [&] { (void)backend_->lu(factor.view()); });
+    }
+    double eigen(Index n, bool vectors) {
+        const Matrix<Real> x = drawn(n, n);
+        Matrix<Real> gram(backend_, n, n), k(backend_, n, n), values(backend_, n, 1);
+        backend_->gemm(Transpose::no, Transpose::yes, 1, x.view(), x.view(), 0, gram.view());
+        return seconds([&] { backend_->copy(gram.view(), k.view()); }, [&] { backend_->eigen(k.view(), values.view(), vectors); });
+    }
+
+    double normals() {
+        const Index n = sizes_.samples;
+        Matrix<Real> x(backend_, n, n);
+        return static_cast<double>(n * n) / seconds([&] { backend_->draw_normals({1, 0, 0}, 1, x.view()); });
+    }
+    double host_normals_rate() {
+        const Index n = on_cpu.samples;
+        return static_cast<double>(n * n) / seconds([&] { (void)host_normals({1, 0, 0}, n, n); });
+    }
+    /// A copy into memory that was not there before, as results are made: read and written.
+    double memory() {
+        const Index n = 2 * sizes_.samples;
+        const Matrix<Real> from = drawn(n, n);
+        return 2.0 * static_cast<double>(n * n) * sizeof(Real) / seconds([&] {
+                   Matrix<Real> to(backend_, n, n);
+                   backend_->copy(from.view(), to.view());
+               });
+    }
+    /// Of a file that is given up before it has its name.
+    double write() {
+        const HostMatrix<Real> part(file_rows, file_cols);
+        const std::string path = std::filesystem::path(folder_) / "ntkcuda-rates.npy";
+        return static_cast<double>(part.size()) * sizeof(Real) / seconds([&] {
+                   NpyFile<Real> file(path, {file_rows, file_cols});
+                   file.write(0, 0, part.view());
+               });
+    }
+
+    std::shared_ptr<Backend<Real>> backend_;
+    std::string folder_;
+    Sizes sizes_;
+    std::map<Operation, Rate>& rates_;
+};
+
+}  // namespace
+
+template <class Real>
+void measure_rates(const std::shared_ptr<Backend<Real>>& backend, const std::set<Operation>& operations, const std::string& folder,
+                   Rates& rates) {
+    const DeviceInfo info = backend->info();
+    rates.kind = info.kind;
+    rates.device = info.name;
+    rates.memory = static_cast<double>(info.memory_free);
+    RateMeasurement<Real> measurement(backend, folder, rates);
+    for (const Operation operation : operations) measurement.measure(operation);
+}
+
+template void measure_rates(const std::shared_ptr<Backend<float>>&, const std::set<Operation>&, const std::string&, Rates&);
+template void measure_rates(const std::shared_ptr<Backend<double>>&, const std::set<Operation>&, const std::string&, Rates&);
+
+}  // namespace ntk
