@@ -253,11 +253,13 @@ void add_compare_command(CLI::App& program) {
         "Examples:\n  ntkcuda compare --depths 2,3,5 --widths 64,256,1024 --seeds 20 --out sweep\n"
         "  ntkcuda compare --data sphere:n=100,d=10,seed=1 --widths 32,64,128 --seeds 100 --out sphere");
     command->callback([a] {
-        if (a->run.out.empty())
-            throw Error(ErrorCode::invalid_argument, "--out DIRECTORY is needed: where compare.csv, the figure and run.json go");
-        const auto held = hold_output_directory(a->run.out);
-        Run run("compare", a->run);
-        with_precision(a->run, Fast::refused, [&]<class Real>(std::type_identity<Real>) { compute<Real>(*a, run); });
+        on_root([&] {
+            if (a->run.out.empty())
+                throw Error(ErrorCode::invalid_argument, "--out DIRECTORY is needed: where compare.csv, the figure and run.json go");
+            const auto held = hold_output_directory(a->run.out);
+            Run run("compare", a->run);
+            with_precision(a->run, Fast::refused, [&]<class Real>(std::type_identity<Real>) { compute<Real>(*a, run); });
+        });
     });
 }
 

@@ -33,10 +33,12 @@ void require_writable_file(const std::string& path) {
         throw Error(ErrorCode::io, fmt::format("--out '{}': the directory '{}' does not exist", path, folder.string()));
     if (access(folder.c_str(), W_OK) != 0)
         throw Error(ErrorCode::io, fmt::format("--out '{}': cannot write to '{}': {}", path, folder.string(), std::strerror(errno)));
-    remove_abandoned(folder);
+    if (ranks().root()) remove_abandoned(folder);
 }
 
-std::unique_ptr<FolderLock> hold_output_directory(const std::string& path) {
+namespace {
+
+std::unique_ptr<FolderLock> hold_for_all(const std::string& path) {
     std::error_code error;
     fs::create_directories(path, error);
     if (error) throw Error(ErrorCode::io, fmt::format("--out '{}': cannot create the directory: {}", path, error.message()));
@@ -46,6 +48,14 @@ std::unique_ptr<FolderLock> hold_output_directory(const std::string& path) {
     remove_abandoned(path);
     for (const auto& entry : fs::recursive_directory_iterator(path, fs::directory_options::skip_permission_denied))
         if (entry.is_directory()) remove_abandoned(entry.path());
+    return lock;
+}
+
+}  // namespace
+
+std::unique_ptr<FolderLock> hold_output_directory(const std::string& path) {
+    std::unique_ptr<FolderLock> lock = ranks().root() ? hold_for_all(path) : nullptr;
+    (void)ranks().broadcast({});  // nobody looks before the root is ready
     return lock;
 }
 
@@ -118,7 +128,7 @@ std::string draw_figure(Run& run, const std::string& directory, const std::strin
 }
 
 Progress::Progress(const Run& run, std::string what)
-    : what_(std::move(what)), quiet_(run.arguments().quiet), terminal_(isatty(STDERR_FILENO)) {}
+    : what_(std::move(what)), quiet_(run.arguments().quiet || !run.ranks().root()), terminal_(isatty(STDERR_FILENO)) {}
 
 Progress::~Progress() {
     if (shown_ && terminal_) std::fputs("\r\033[K", stderr);

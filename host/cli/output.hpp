@@ -12,7 +12,7 @@ namespace ntk::cli {
 /// Refuses an --out that cannot be written before any work is done. Throws Error(io).
 void require_writable_file(const std::string& path);
 /// Creates the directory if needed, holds it for this process, and removes what killed ones have left half-written in it. Throws Error(io)
-/// with the reason, and when another process holds it.
+/// with the reason, and when another process holds it. On several ranks the root does so; the others have nothing to hold.
 [[nodiscard]] std::unique_ptr<FolderLock> hold_output_directory(const std::string& path);
 
 /// An aligned table for people: the first row is the header.

@@ -7,10 +7,11 @@
 #include <cblas.h>
 #include <fmt/format.h>
 
-#include <cmath>
 #include <zip.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cmath>
 #include <cstring>
 
 namespace ntk::cli {
@@ -46,11 +47,11 @@ Run::Run(std::string command, RunArguments arguments) : command_(std::move(comma
 }
 
 void Run::say(const std::string& line) const {
-    if (!arguments_.quiet) print_line(arguments_.json ? stderr : stdout, line);
+    if (!arguments_.quiet && ranks_.root()) print_line(arguments_.json ? stderr : stdout, line);
 }
 
 void Run::warn(const std::string& message) {
-    print_line(stderr, "warning: " + message);
+    if (ranks_.root()) print_line(stderr, "warning: " + message);
     warnings_.push_back(message);
 }
 
@@ -85,10 +86,12 @@ void Run::use_device(std::function<DeviceInfo()> ask) {
     ask_device_ = std::move(ask);
     device_ = ask_device_();
     say(fmt::format("device    {} ({}), {}", device_.id(), device_.name, arguments_.precision));
+    if (ranks_.size() > 1) say(fmt::format("ranks     {}, {} on this machine, {} threads each", ranks_.size(), local_ranks(), device_.threads));
 }
 
 double Run::memory_available() const {
-    return arguments_.memory_gib ? *arguments_.memory_gib * gib : static_cast<double>(device_.memory_free);
+    if (arguments_.memory_gib) return *arguments_.memory_gib * gib;
+    return static_cast<double>(device_.memory_free) / ranks_on_device(device_);
 }
 
 std::string Run::memory_available_text() const {
@@ -96,10 +99,24 @@ std::string Run::memory_available_text() const {
 }
 
 void Run::require_memory(const std::string& what, double bytes) {
-    planned_memory_ = bytes;
+    planned_memory_ = std::max(planned_memory_, bytes);
     if (bytes <= memory_available()) return;
-    throw Error(ErrorCode::out_of_memory, fmt::format("{} needs {} on {}, and {}; use fewer samples, --precision fp32, or a larger device",
-                                                      what, readable_bytes(bytes), device_.id(), memory_available_text()));
+    throw Error(ErrorCode::out_of_memory, fmt::format("{} needs {} on {}{}, and {}; use fewer samples, --precision fp32, {}or a larger device",
+                                                      what, readable_bytes(bytes), device_.id(), ranks_.size() > 1 ? " for each rank" : "",
+                                                      memory_available_text(), ranks_.size() > 1 ? "more ranks, " : ""));
+}
+
+bool Run::writes() {
+    if (ranks_.size() == 1) return true;
+    const std::uint64_t peak = ask_device_ ? ask_device_().memory_peak : 0;
+    Json peaks = Json::array();
+    for (const auto& bytes : ranks_.all_gather(std::as_bytes(std::span(&peak, 1)))) {
+        std::uint64_t one = 0;
+        std::memcpy(&one, bytes.data(), sizeof one);
+        peaks.push_back(one);
+    }
+    of_ranks_ = {{"count", ranks_.size()}, {"memory_peak", peaks}};
+    return ranks_.root();
 }
 
 Json Run::record() const {
@@ -109,9 +126,11 @@ Json Run::record() const {
     Json memory = Json::object();
     if (planned_memory_ > 0) memory["planned"] = planned_memory_;
     if (ask_device_) memory["peak"] = ask_device_().memory_peak;
-    return {{"program", "ntkcuda"}, {"version", NTKCUDA_VERSION}, {"command", command_},      {"parameters", parameters},
-            {"data", data},         {"device", device},           {"libraries", libraries()}, {"results", results},
-            {"memory", memory},     {"timings", timings},         {"warnings", warnings_}};
+    Json whole = {{"program", "ntkcuda"}, {"version", NTKCUDA_VERSION}, {"command", command_},      {"parameters", parameters},
+                  {"data", data},         {"device", device},           {"libraries", libraries()}, {"results", results},
+                  {"memory", memory},     {"timings", timings},         {"warnings", warnings_}};
+    if (!of_ranks_.is_null()) whole["ranks"] = of_ranks_;
+    return whole;
 }
 
 void Run::finish() const {

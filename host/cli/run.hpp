@@ -3,6 +3,7 @@
 // One run of a command: its device, messages, timings, warnings, and the record that becomes run.json.
 
 #include "arguments.hpp"
+#include "ranks.hpp"
 
 #include <ntkcuda/backend.hpp>
 
@@ -32,6 +33,11 @@ public:
     /// "parameters" (named like the options), "data", "results": filled by the command.
     Json parameters, data, results;
 
+    /// The ranks that do the command's work together; the root alone says, warns and writes.
+    [[nodiscard]] Ranks& ranks() const { return ranks_; }
+    /// The end of common work, which every rank calls: the record has the ranks then. Whether this is the rank that goes on to write.
+    [[nodiscard]] bool writes();
+
     /// A line for people: on stdout, or on stderr with --json; nothing with --quiet.
     void say(const std::string& line) const;
     /// Printed on stderr at once (also with --quiet) and kept for run.json.
@@ -52,7 +58,7 @@ public:
     /// The backend of --device and --threads in this precision.
     template <class Real>
     [[nodiscard]] std::shared_ptr<Backend<Real>> backend() {
-        auto made = make_backend<Real>(arguments_.device, arguments_.threads);
+        auto made = make_backend<Real>(own_device(arguments_.device), arguments_.threads);
         if (arguments_.memory_gib) made->limit_memory(static_cast<std::uint64_t>(*arguments_.memory_gib * gib));
         use_device([made] { return made->info(); });
         return made;
@@ -86,12 +92,14 @@ private:
     };
     void use_device(std::function<DeviceInfo()> ask);
 
+    Ranks& ranks_ = cli::ranks();
     std::string command_;
     RunArguments arguments_;
     Clock::time_point start_ = Clock::now();
     std::function<DeviceInfo()> ask_device_;  ///< what it says now
     DeviceInfo device_;                       ///< what it said at the start
     double planned_memory_ = 0;
+    Json of_ranks_;  ///< null on one rank
     Json timings_ = Json::object();
     std::vector<std::string> warnings_;
 };
