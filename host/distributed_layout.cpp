@@ -6,13 +6,13 @@ namespace ntk {
 namespace {
 
 /// Rows of a block: as many as ScaLAPACK takes well, and fewer where each row or column of the grid would have less than `least_blocks`.
-constexpr Index most_rows = 256, least_blocks = 8;
-/// Sides that are not small are multiples of this.
-constexpr Index rounded_to = 16;
+constexpr Index most_rows = 240, least_blocks = 8;
+/// Sides that are not small are multiples of this, where OpenBLAS sums every entry as it does without a cut.
+constexpr Index rounded_to = 48;
 
 Index block_side(Index samples, Index rows_per_sample, int parts) {
     Index side = std::max<Index>(1, std::min(samples / (least_blocks * parts), most_rows / rows_per_sample));
-    if (side > rounded_to) side = side / rounded_to * rounded_to;
+    if (side >= rounded_to) side = side / rounded_to * rounded_to;
     return side;
 }
 
@@ -58,7 +58,8 @@ std::vector<KernelStep> kernel_steps(const DistributedLayout& samples, int rank)
 }
 
 DistributedCost distributed_cost(int ranks, Index n, Index rows_per_sample, Index targets, std::size_t real) {
-    const DistributedLayout samples = kernel_layout(ranks, n, 0, rows_per_sample), layout = samples.repeated(rows_per_sample, rows_per_sample);
+    const DistributedLayout samples = kernel_layout(ranks, n, 0, rows_per_sample),
+                            layout = samples.repeated(rows_per_sample, rows_per_sample);
     const auto number = static_cast<double>(real), size = static_cast<double>(layout.rows.size);
     const auto most_local_rows = static_cast<double>(layout.local_rows(0)), most_local_cols = static_cast<double>(layout.local_cols(0));
     DistributedCost cost;
@@ -67,7 +68,8 @@ DistributedCost distributed_cost(int ranks, Index n, Index rows_per_sample, Inde
     for (int rank = 0; rank < ranks; ++rank) {
         double computed = 0;
         for (const KernelStep& step : kernel_steps(samples, rank))
-            computed += static_cast<double>(step.rows) * (static_cast<double>(step.cols) + (step.own ? static_cast<double>(step.rows + 1) / 2 : 0));
+            computed +=
+                static_cast<double>(step.rows) * (static_cast<double>(step.cols) + (step.own ? static_cast<double>(step.rows + 1) / 2 : 0));
         cost.computed = std::max(cost.computed, computed * static_cast<double>(rows_per_sample * rows_per_sample));
     }
     cost.workspace_bytes = 2 * static_cast<double>(layout.rows.side) * (most_local_rows + most_local_cols) * number;

@@ -148,7 +148,8 @@ private:
 
     /// The layers from here to finish() are terms of theta.
     void begin(MatrixView<Real> theta) {
-        if (options_.gram == GramPrecision::half && options_.block != Block::diag) half_ = backend().half_gram_sum(theta, pieces_.front().triangle());
+        if (options_.gram == GramPrecision::half && options_.block != Block::diag)
+            half_ = backend().half_gram_sum(theta, pieces_.front().triangle());
     }
     void finish() {
         if (half_) half_->finish();
@@ -177,8 +178,8 @@ private:
         if (half_) return half_->add(a1, a2, d1, d2, scale, shift);
         const Index n1 = left_.samples(), n2 = right_.samples();
         for (const Piece& piece : pieces_)
-            backend().accumulate_layer_gram(piece.entries(theta, block()), piece.left(a1, n1), piece.right(a1, a2, n1, n2), piece.left(d1, n1),
-                                            piece.right(d1, d2, n1, n2), scale, shift, piece.triangle());
+            backend().accumulate_layer_gram(piece.entries(theta, block()), piece.left(a1, n1), piece.right(a1, a2, n1, n2),
+                                            piece.left(d1, n1), piece.right(d1, d2, n1, n2), scale, shift, piece.triangle());
     }
 
     /// theta += J1 J2^T for the columns that belong to the inputs a1, a2 of this layer (a^{l-1}; for the bias a column of ones),
@@ -223,7 +224,8 @@ private:
     void add_gram(ConstMatrixView<Real> j1, ConstMatrixView<Real> j2, double scale, MatrixView<Real> theta) {
         const Index n1 = left_.samples(), n2 = right_.samples();
         for (const Piece& piece : pieces_)
-            backend().accumulate_gram(piece.entries(theta, block()), piece.left(j1, n1), piece.right(j1, j2, n1, n2), scale, piece.triangle());
+            backend().accumulate_gram(piece.entries(theta, block()), piece.left(j1, n1), piece.right(j1, j2, n1, n2), scale,
+                                      piece.triangle());
     }
 
     [[nodiscard]] Matrix<Real> ones(Index samples) const {

@@ -299,7 +299,8 @@ void add_ensemble_command(CLI::App& program) {
             if (a->run.out.empty()) refuse("--out DIRECTORY is needed: where mean.npy, ensemble.csv, the figures and run.json go");
             const auto held = hold_output_directory(a->run.out);
             Run run("ensemble", a->run);
-            run.parameters.update(Json{{"networks", a->networks}, {"sampler", a->sampler}, {"block", a->block}, {"per-layer", a->per_layer}});
+            run.parameters.update(
+                Json{{"networks", a->networks}, {"sampler", a->sampler}, {"block", a->block}, {"per-layer", a->per_layer}});
             if (!a->entries.empty()) run.parameters["entries"] = a->entries;
             if (!a->covariances.empty()) run.parameters["covariances"] = a->covariances;
             with_precision(a->run, Fast::refused, [&]<class Real>(std::type_identity<Real>) { compute<Real>(*a, run); });

@@ -52,8 +52,7 @@ public:
           host_(make_backend<Real>("cpu", task.run.arguments().threads)),
           shape_{task.rows(), task.cols()},
           file_(task.run.arguments().out, shape_) {
-        if (task.per_layer)
-            layers_.emplace(layers_file(task), std::vector<Index>{task.architecture.depth(), shape_[0], shape_[1]});
+        if (task.per_layer) layers_.emplace(layers_file(task), std::vector<Index>{task.architecture.depth(), shape_[0], shape_[1]});
     }
 
     /// Nothing is under the final names before the end. Phases: "kernel" is the time to the whole kernel in memory; by blocks, that which
@@ -148,8 +147,7 @@ KernelFacts compute_alone(const KernelTask<Real>& task) {
     auto source = run.timed("kernel", true, [&] { return task.source(); });
     source.limit_jacobian_block(memory.jacobian_block());
     KernelFacts facts = job.compute(source);
-    if (!plan.whole())
-        facts.blocks = {{"count", plan.blocks.count()}, {"samples", plan.blocks.side}, {"memory_at_once", plan.whole_bytes}};
+    if (!plan.whole()) facts.blocks = {{"count", plan.blocks.count()}, {"samples", plan.blocks.side}, {"memory_at_once", plan.whole_bytes}};
     return facts;
 }
 
@@ -163,8 +161,8 @@ void compute(const Arguments& a, Run& run) {
     run.parameters.update(data_parameters(a.data, samples));
     run.parameters.update(network_parameters(a.network, architecture));
 
-    const KernelTask<Real> task{run,    samples,     architecture, weights,      a.kernel,
-                                a.network.seed, a.per_layer, a.normalized, run.backend<Real>()};
+    const KernelTask<Real> task{run,         samples,      architecture,       weights, a.kernel, a.network.seed,
+                                a.per_layer, a.normalized, run.backend<Real>()};
     check_spectrum(a.spectrum, run, task.cross(), task.block(), task.rows(), sizeof(Real));
     const KernelFacts facts = distribution() ? distribution()->write_kernel(task) : compute_alone(task);
     if (!run.writes()) return;

@@ -71,11 +71,11 @@ std::string layers_file(const KernelTask<Real>& task) {
     return beside(task.run.arguments().out, ".layers.npy");
 }
 
-#define NTKCUDA_INSTANTIATE(Real)                                                                                                \
-    template void require_in_range<Real>(const KernelFacts&, const HostMatrix<double>&, const std::string&);                     \
-    template void normalize_kernel(const KernelSource<Real>&, const Matrix<Real>&, const Matrix<Real>&,                          \
-                                   const std::function<Index(Index)>&, const std::function<Index(Index)>&, MatrixView<Real>);    \
-    template KernelMemory kernel_memory(const KernelTask<Real>&);                                                                \
+#define NTKCUDA_INSTANTIATE(Real)                                                                                             \
+    template void require_in_range<Real>(const KernelFacts&, const HostMatrix<double>&, const std::string&);                  \
+    template void normalize_kernel(const KernelSource<Real>&, const Matrix<Real>&, const Matrix<Real>&,                       \
+                                   const std::function<Index(Index)>&, const std::function<Index(Index)>&, MatrixView<Real>); \
+    template KernelMemory kernel_memory(const KernelTask<Real>&);                                                             \
     template std::string layers_file(const KernelTask<Real>&)
 NTKCUDA_INSTANTIATE(float);
 NTKCUDA_INSTANTIATE(double);

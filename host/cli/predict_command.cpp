@@ -181,7 +181,8 @@ Solution solve_together(const PredictTask<Real>& task) {
 /// A row for each test, of predictions that have one for each output (--block full).
 void shape_predictions(Solution& solution, Index tests, Index targets) {
     const HostMatrix<double>& flat = solution.predictions;
-    if (!flat.empty()) solution.predictions = HostMatrix<double>(tests, targets, std::vector<double>(flat.data(), flat.data() + flat.size()));
+    if (!flat.empty())
+        solution.predictions = HostMatrix<double>(tests, targets, std::vector<double>(flat.data(), flat.data() + flat.size()));
 }
 
 template <class Real>
@@ -226,8 +227,8 @@ Solution solve(const PredictArguments& a, Run& run, const Samples& samples, cons
                               samples.train, &*samples.test);
         TestDiagonal<Real> diagonal;
         if (a.posterior) diagonal = [&] { return source->diagonal(test); };
-        Solution solution = !a.times.empty() ? solve_flow(std::move(problem), a.times.front())
-                                             : solve_cholesky(task, std::move(problem), diagonal);
+        Solution solution =
+            !a.times.empty() ? solve_flow(std::move(problem), a.times.front()) : solve_cholesky(task, std::move(problem), diagonal);
         shape_predictions(solution, m, targets);
         return solution;
     });

@@ -2,12 +2,11 @@
 
 #include "distribution.hpp"
 
-#include <utility>
-
 namespace ntk::cli {
 namespace {
 
 Distribution* together = nullptr;
+int idle = 0;
 
 int gpus() { return static_cast<int>(devices().size()) - 1; }  // the CPU is the first device
 
@@ -17,6 +16,7 @@ Ranks& ranks() { return together ? together->ranks() : one_rank(); }
 Distribution* distribution() { return together; }
 void distribute(Distribution& all) { together = all.ranks().size() > 1 ? &all : nullptr; }
 
+int idle_ranks() { return idle; }
 int local_ranks() { return together ? together->local_ranks() : 1; }
 
 std::string own_device(const std::string& device) {
@@ -31,7 +31,14 @@ int ranks_on_device(const DeviceInfo& device) {
     return (local_ranks() + count - 1) / count;
 }
 
-Alone::Alone() : all_(std::exchange(together, nullptr)) {}
-Alone::~Alone() { together = all_; }
+Alone::Alone() : all_(together), idle_(idle) {
+    if (all_) idle = all_->ranks().size() - 1;
+    together = nullptr;
+}
+
+Alone::~Alone() {
+    together = all_;
+    idle = idle_;
+}
 
 }  // namespace ntk::cli

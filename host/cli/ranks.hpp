@@ -17,6 +17,8 @@ class Distribution;
 /// To be called before any command; `all` stays where it is until the program ends.
 void distribute(Distribution& all);
 
+/// How many ranks there are beside this one that have no share in what it does (Alone).
+[[nodiscard]] int idle_ranks();
 /// How many ranks are on this machine.
 [[nodiscard]] int local_ranks();
 /// "auto" and "cuda" name the GPU of this rank, one for each as long as there are enough; other devices, and the only rank's, are as given.
@@ -34,6 +36,7 @@ public:
 
 private:
     Distribution* all_;
+    int idle_;
 };
 
 /// What no ranks share: the root does it alone.

@@ -86,7 +86,9 @@ void Run::use_device(std::function<DeviceInfo()> ask) {
     ask_device_ = std::move(ask);
     device_ = ask_device_();
     say(fmt::format("device    {} ({}), {}", device_.id(), device_.name, arguments_.precision));
-    if (ranks_.size() > 1) say(fmt::format("ranks     {}, {} on this machine, {} threads each", ranks_.size(), local_ranks(), device_.threads));
+    if (idle_ranks() > 0) say(fmt::format("ranks     1 of {}: this is not shared among ranks", idle_ranks() + 1));
+    if (ranks_.size() > 1)
+        say(fmt::format("ranks     {}, {} on this machine, {} threads each", ranks_.size(), local_ranks(), device_.threads));
 }
 
 double Run::memory_available() const {
@@ -101,9 +103,10 @@ std::string Run::memory_available_text() const {
 void Run::require_memory(const std::string& what, double bytes) {
     planned_memory_ = std::max(planned_memory_, bytes);
     if (bytes <= memory_available()) return;
-    throw Error(ErrorCode::out_of_memory, fmt::format("{} needs {} on {}{}, and {}; use fewer samples, --precision fp32, {}or a larger device",
-                                                      what, readable_bytes(bytes), device_.id(), ranks_.size() > 1 ? " for each rank" : "",
-                                                      memory_available_text(), ranks_.size() > 1 ? "more ranks, " : ""));
+    throw Error(ErrorCode::out_of_memory,
+                fmt::format("{} needs {} on {}{}, and {}; use fewer samples, --precision fp32, {}or a larger device", what,
+                            readable_bytes(bytes), device_.id(), ranks_.size() > 1 ? " for each rank" : "", memory_available_text(),
+                            ranks_.size() > 1 ? "more ranks, " : ""));
 }
 
 bool Run::writes() {

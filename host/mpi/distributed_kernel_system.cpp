@@ -47,7 +47,8 @@ public:
     [[nodiscard]] HostMatrix<Real> solve(const HostMatrix<Real>& y) const {
         require_shape("y", y.rows(), y.cols(), n(), y.cols());
         // Transposed as everything: targets are the rows.
-        const DistributedLayout layout{layout_.grid, {y.cols(), std::max<Index>(1, y.cols() / layout_.grid.rows), layout_.grid.rows}, layout_.cols};
+        const DistributedLayout layout{
+            layout_.grid, {y.cols(), std::max<Index>(1, y.cols() / layout_.grid.rows), layout_.grid.rows}, layout_.cols};
         HostMatrix<Real> part(layout.local_rows(rank()), layout.local_cols(rank()));
         for_each_entry(layout, part, [&](Index row, Index col, Real& entry) { entry = y(col, row); });
         (void)scalapack::potrs(static_cast<int>(n()), static_cast<int>(y.cols()), part_.data(), description_, part.data(),
@@ -117,7 +118,8 @@ private:
         });
         const double norm = one_norm();
         if (const int minor = scalapack::potrf(static_cast<int>(n()), part_.data(), description_); minor != 0)
-            refuse(of_kernel, norm, fmt::format("is not positive definite: its factorisation failed at pivot {0} (row {0}, counting from 1)", minor));
+            refuse(of_kernel, norm,
+                   fmt::format("is not positive definite: its factorisation failed at pivot {0} (row {0}, counting from 1)", minor));
         report_.condition = norm * inverse_one_norm<Real>(n(), [this](HostMatrix<Real>& x) { x = solve(x); });
         if (!(report_.condition * epsilon<Real> < 1))
             refuse(of_kernel, norm, fmt::format("is too ill-conditioned: its condition number is about {:.1e}", report_.condition));
@@ -128,9 +130,10 @@ private:
     [[noreturn]] void refuse(const std::vector<double>& of_kernel, double norm, const std::string& why) {
         if (n() <= gathered_up_to) refuse_as_one_rank(of_kernel);
         const double rounding = static_cast<double>(std::max<Index>(n(), 100)) * epsilon<Real> * norm;
-        throw Error(ErrorCode::not_positive_definite,
-                    fmt::format("the kernel matrix of {} rows {}, where rounding amounts to {:.1e}; try a ridge of {:.1e} (--ridge){}", n(), why,
-                                rounding, ridge_ + lifting_ridge(0, rounding), sizeof(Real) < sizeof(double) ? ", or --precision fp64" : ""));
+        throw Error(
+            ErrorCode::not_positive_definite,
+            fmt::format("the kernel matrix of {} rows {}, where rounding amounts to {:.1e}; try a ridge of {:.1e} (--ridge){}", n(), why,
+                        rounding, ridge_ + lifting_ridge(0, rounding), sizeof(Real) < sizeof(double) ? ", or --precision fp64" : ""));
     }
 
     /// Its own words, and the same on every rank; returns where one rank, which rounds otherwise, would not refuse.
@@ -160,7 +163,8 @@ private:
 };
 
 template <class Real>
-DistributedKernelSystem<Real>::DistributedKernelSystem(MpiRanks& ranks, const DistributedLayout& layout, HostMatrix<Real> part, double ridge)
+DistributedKernelSystem<Real>::DistributedKernelSystem(MpiRanks& ranks, const DistributedLayout& layout, HostMatrix<Real> part,
+                                                       double ridge)
     : factor_(std::make_unique<Factor>(ranks, layout, std::move(part), ridge)) {}
 template <class Real>
 DistributedKernelSystem<Real>::~DistributedKernelSystem() = default;

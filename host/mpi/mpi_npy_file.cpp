@@ -60,7 +60,8 @@ MpiNpyFile<Real>::MpiNpyFile(MpiRanks& ranks, const std::string& path, const std
     }
     const std::vector<std::byte> name = ranks.broadcast(std::as_bytes(std::span(name_)));
     name_.assign(reinterpret_cast<const char*>(name.data()), name.size());
-    if (const int status = MPI_File_open(ranks.communicator(), name_.c_str(), MPI_MODE_WRONLY, MPI_INFO_NULL, &file_); status != MPI_SUCCESS)
+    if (const int status = MPI_File_open(ranks.communicator(), name_.c_str(), MPI_MODE_WRONLY, MPI_INFO_NULL, &file_);
+        status != MPI_SUCCESS)
         throw Error(ErrorCode::io, fmt::format("{}: cannot be written by rank {} of {}, which must see the same directory: {}", path,
                                                ranks.rank(), ranks.size(), mpi_message(status)));
 }
@@ -87,7 +88,8 @@ void MpiNpyFile<Real>::write(Index first, const DistributedLayout& layout, Const
     int rows = 0;
     MPI_Get_count(&written, row.get(), &rows);
     if (rows != part.rows())
-        throw Error(ErrorCode::io, fmt::format("{}: cannot be written: {} of {} rows of rank {} were", path_, rows, part.rows(), ranks_.rank()));
+        throw Error(ErrorCode::io,
+                    fmt::format("{}: cannot be written: {} of {} rows of rank {} were", path_, rows, part.rows(), ranks_.rank()));
 }
 
 template <class Real>

@@ -29,8 +29,8 @@ void sum_slice(MPI_Comm group, int size, int rank, std::span<Real> values) {
     std::copy_n(received.begin(), mine, total);
     for (std::size_t from = 1; from < static_cast<std::size_t>(size); ++from)
         for (std::size_t i = 0; i < mine; ++i) total[i] += received[from * mine + i];
-    mpi_call("MPI_Allgatherv", MPI_Allgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, values.data(), counts.data(), starts.data(),
-                                              mpi_type<Real>(), group));
+    mpi_call("MPI_Allgatherv",
+             MPI_Allgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, values.data(), counts.data(), starts.data(), mpi_type<Real>(), group));
 }
 
 template <class Real>
@@ -43,8 +43,8 @@ void sum_values(MPI_Comm group, int size, int rank, std::span<Real> values) {
 
 void broadcast_bytes(MPI_Comm group, int root, std::span<std::byte> bytes) {
     for (std::size_t first = 0; first < bytes.size(); first += most_bytes)
-        mpi_call("MPI_Bcast", MPI_Bcast(bytes.data() + first, static_cast<int>(std::min(most_bytes, bytes.size() - first)), MPI_BYTE, root,
-                                        group));
+        mpi_call("MPI_Bcast",
+                 MPI_Bcast(bytes.data() + first, static_cast<int>(std::min(most_bytes, bytes.size() - first)), MPI_BYTE, root, group));
 }
 
 }  // namespace

@@ -49,8 +49,15 @@ public:
     [[nodiscard]] Descriptor describe(const DistributedLayout& layout, Index local_cols) const {
         constexpr int dense = 1, first = 0;
         const auto number = [](Index value) { return static_cast<int>(value); };
-        return {dense, context_, number(layout.cols.size), number(layout.rows.size), number(layout.cols.side), number(layout.rows.side),
-                first, first, number(std::max<Index>(1, local_cols))};
+        return {dense,
+                context_,
+                number(layout.cols.size),
+                number(layout.rows.size),
+                number(layout.cols.side),
+                number(layout.rows.side),
+                first,
+                first,
+                number(std::max<Index>(1, local_cols))};
     }
 
 private:

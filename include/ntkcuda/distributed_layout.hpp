@@ -53,7 +53,7 @@ struct DistributedLayout {
 };
 
 /// The layout of the kernel of n1 samples (rows) with n2 others (columns), or with themselves (n2 = 0), `rows_per_sample` rows and columns
-/// each. Blocks are small enough for every rank to have some of each size of work, and near what ScaLAPACK takes best (up to 256 rows).
+/// each. Blocks are small enough for every rank to have some of each size of work, and near what ScaLAPACK takes best (up to 240 rows).
 [[nodiscard]] DistributedLayout kernel_layout(int ranks, Index n1, Index n2, Index rows_per_sample);
 /// Rows dealt to the ranks, columns whole.
 [[nodiscard]] DistributedLayout row_layout(int ranks, Index rows, Index cols);
@@ -63,13 +63,13 @@ struct DistributedLayout {
 
 /// What distributing costs a rank at most.
 struct DistributedCost {
-    double passes = 0;            ///< samples that go through the network
-    double entries = 0;           ///< of its part of the kernel, which is all that it keeps
-    double computed = 0;          ///< entries that it computes
-    double mirrored_bytes = 0;    ///< blocks that come from below the diagonal, received once (kernel and predict)
-    double factorise_bytes = 0;   ///< received during PxPOTRF: panels of n^2 / 2 (1 / r + 1 / c) numbers
-    double solve_bytes = 0;       ///< received by all solves and sums: about 2 n a right-hand side, six of them for the condition
-    double workspace_bytes = 0;   ///< beside its part: a block row that is mirrored, panels
+    double passes = 0;           ///< samples that go through the network
+    double entries = 0;          ///< of its part of the kernel, which is all that it keeps
+    double computed = 0;         ///< entries that it computes
+    double mirrored_bytes = 0;   ///< blocks that come from below the diagonal, received once (kernel and predict)
+    double factorise_bytes = 0;  ///< received during PxPOTRF: panels of n^2 / 2 (1 / r + 1 / c) numbers
+    double solve_bytes = 0;      ///< received by all solves and sums: about 2 n a right-hand side, six of them for the condition
+    double workspace_bytes = 0;  ///< beside its part: a block row that is mirrored, panels
 };
 /// Of the symmetric kernel of n samples, `rows_per_sample` rows each, of numbers of `real` bytes, and of solving it for `targets` columns.
 [[nodiscard]] DistributedCost distributed_cost(int ranks, Index n, Index rows_per_sample, Index targets, std::size_t real);

@@ -71,7 +71,8 @@ void empirical_ntk_into(MatrixView<Real> out, const Network<Real>& network, Inpu
 /// and with a term of a layer for options.per_layer likewise, but half computes every entry. Throws as the cross kernel.
 template <class Real>
 void empirical_ntk_into(MatrixView<Real> out, const Network<Real>& network, InputView<Real> x1, InputView<Real> x2,
-                        std::span<const KernelStep> steps, const EmpiricalOptions& options = {}, const Progress<Index, Index>& progress = {});
+                        std::span<const KernelStep> steps, const EmpiricalOptions& options = {},
+                        const Progress<Index, Index>& progress = {});
 
 /// Empirical NNGP (conjugate kernel): sigma_w^2/n_{L-1} <a^{L-1}(x), a^{L-1}(x')> + sigma_b^2, n1 x n2 (it is the same for every output).
 template <class Real>

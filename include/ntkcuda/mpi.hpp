@@ -87,8 +87,8 @@ public:
     [[nodiscard]] const SystemReport& report() const;
     /// (K + ridge I)^{-1} y for y (n x targets).
     [[nodiscard]] HostMatrix<Real> solve(const HostMatrix<Real>& y) const;
-    /// Posterior variance (tests x 1) from this rank's part of the cross kernel, whose columns lie as those of the kernel and whose rows are
-    /// blocks of any side on the same grid, and the tests' own diagonal (tests x 1). Throws as KernelSystem::posterior_variance.
+    /// Posterior variance (tests x 1) from this rank's part of the cross kernel, whose columns lie as those of the kernel and whose rows
+    /// are blocks of any side on the same grid, and the tests' own diagonal (tests x 1). Throws as KernelSystem::posterior_variance.
     [[nodiscard]] HostMatrix<Real> posterior_variance(const DistributedLayout& cross_layout, HostMatrix<Real> cross,
                                                       const HostMatrix<Real>& test_diagonal) const;
 

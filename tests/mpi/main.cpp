@@ -10,7 +10,9 @@ int main(int count, char** values) {
     int rank = 0;
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     testing::InitGoogleTest(&count, values);
-    if (rank != 0) delete testing::UnitTest::GetInstance()->listeners().Release(testing::UnitTest::GetInstance()->listeners().default_result_printer());
+    if (rank != 0)
+        delete testing::UnitTest::GetInstance()->listeners().Release(
+            testing::UnitTest::GetInstance()->listeners().default_result_printer());
     const int failed = RUN_ALL_TESTS();
     if (failed != 0 && rank != 0) std::fprintf(stderr, "rank %d: a test failed\n", rank);
     int any = 0;

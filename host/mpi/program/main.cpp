@@ -61,8 +61,7 @@ void leave_stdout_to_the_root(const ntk::MpiRanks& ranks) {
 int main(int count, char** values) {
     prepare_process(values);
     int level = 0;
-    if (MPI_Init_thread(&count, &values, MPI_THREAD_FUNNELED, &level) != MPI_SUCCESS)
-        return tell_failure("MPI cannot be initialised", 1);
+    if (MPI_Init_thread(&count, &values, MPI_THREAD_FUNNELED, &level) != MPI_SUCCESS) return tell_failure("MPI cannot be initialised", 1);
     std::optional<ntk::MpiRanks> ranks;
     const int code = guarded(
         [&] {

@@ -59,8 +59,9 @@ private:
     void require_memory() {
         const Index rows = samples_.local_rows(0), cols = samples_.local_cols(0);  // the first rank has the most
         const double mirroring = samples_.symmetric ? static_cast<double>(2 * layout_.rows.side * layout_.local_cols(0)) * sizeof(Real) : 0;
-        task_.run.require_memory("the kernel", memory_.fixed(task_.row_samples().samples() + (task_.cross() ? task_.samples.train.samples() : 0)) +
-                                                   memory_.making(rows, cols) + mirroring);
+        task_.run.require_memory("the kernel",
+                                 memory_.fixed(task_.row_samples().samples() + (task_.cross() ? task_.samples.train.samples() : 0)) +
+                                     memory_.making(rows, cols) + mirroring);
         task_.run.say(fmt::format("grid      {} x {} ranks, blocks of {} x {} samples", samples_.grid.rows, samples_.grid.cols,
                                   samples_.rows.side, samples_.cols.side));
     }
