@@ -31,16 +31,28 @@ set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS
 set(CPACK_COMPONENT_DEVELOPMENT_DESCRIPTION "Development files: headers, static library, and what CMake and pkg-config need
 to find the C++20 library behind the program ntkcuda.")
 
+set(packages ntkcuda libntkcuda-dev)
+if(NTKCUDA_HAS_MPI)
+    list(APPEND CPACK_COMPONENTS_ALL mpi)
+    list(APPEND packages ntkcuda-mpi)
+    set(CPACK_DEBIAN_MPI_PACKAGE_NAME ntkcuda-mpi)
+    set(CPACK_DEBIAN_MPI_PACKAGE_SECTION math)
+    set(CPACK_DEBIAN_MPI_PACKAGE_SHLIBDEPS ON)
+    set(CPACK_DEBIAN_MPI_PACKAGE_DEPENDS "ntkcuda (= ${PROJECT_VERSION}), openmpi-bin")
+    set(CPACK_COMPONENT_MPI_DESCRIPTION "The program ntkcuda on several processes of MPI, which share the work of large kernels.")
+    set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SUGGESTS "libopenmpi-dev, libscalapack-openmpi-dev")
+endif()
+
 # What every Debian package has: its licence and its changes.
 set(changelog ${PROJECT_BINARY_DIR}/changelog.gz)
 add_custom_command(OUTPUT ${changelog} COMMAND ${GZIP_PROGRAM} -9 -n -c ${PROJECT_SOURCE_DIR}/CHANGELOG.md > ${changelog}
     DEPENDS ${PROJECT_SOURCE_DIR}/CHANGELOG.md VERBATIM)
 add_custom_target(ntkcuda_changelog ALL DEPENDS ${changelog})
-foreach(package ntkcuda libntkcuda-dev)
-    set(component ntkcuda)
-    if(package STREQUAL libntkcuda-dev)
-        set(component development)
-    endif()
+set(component_of_ntkcuda ntkcuda)
+set(component_of_libntkcuda-dev development)
+set(component_of_ntkcuda-mpi mpi)
+foreach(package ${packages})
+    set(component ${component_of_${package}})
     install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/${package} RENAME copyright COMPONENT ${component})
     install(FILES ${changelog} DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/${package} COMPONENT ${component})
 endforeach()

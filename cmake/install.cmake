@@ -33,9 +33,17 @@ install(FILES ${pages}/ntkcuda DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-complet
 install(FILES ${pages}/_ntkcuda DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/vendor-completions COMPONENT ntkcuda)
 install(TARGETS ntkcuda_shared EXPORT ntkcuda-shared-targets LIBRARY COMPONENT ntkcuda NAMELINK_COMPONENT development)
 install(TARGETS ntkcuda_static EXPORT ntkcuda-static-targets ARCHIVE COMPONENT development)
+set(flavours shared static)
+if(NTKCUDA_HAS_MPI)  # a component of its own, so that nothing else needs MPI
+    install(TARGETS ntkcuda_mpi_cli COMPONENT mpi)
+    install(TARGETS ntkcuda_mpi EXPORT ntkcuda-mpi-targets ARCHIVE COMPONENT development)
+    list(APPEND flavours mpi)
+else()
+    set(without_mpi PATTERN mpi.hpp EXCLUDE)
+endif()
 install(DIRECTORY include/ntkcuda ${PROJECT_BINARY_DIR}/include/ntkcuda DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT development
-    FILES_MATCHING PATTERN *.hpp)
-foreach(flavour shared static)
+    FILES_MATCHING PATTERN *.hpp ${without_mpi})
+foreach(flavour ${flavours})
     install(EXPORT ntkcuda-${flavour}-targets NAMESPACE ntkcuda:: DESTINATION ${package_folder} COMPONENT development)
 endforeach()
 install(FILES ${PROJECT_BINARY_DIR}/ntkcuda-config.cmake ${PROJECT_BINARY_DIR}/ntkcuda-config-version.cmake DESTINATION ${package_folder}

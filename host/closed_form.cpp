@@ -211,15 +211,7 @@ Matrix<Real> KernelSystem<Real>::posterior_variance(InputView<Real> cross, Input
     Matrix<Real> variance = copy_of<Real>(test_diagonal, backend);
     const HostMatrix<Real> prior = download(variance);
     backend->axpy(-1, explained.view(), variance.view());
-
-    const HostMatrix<Real> value = download(variance);
-    const double rounding = static_cast<double>(factor_.rows()) * epsilon<Real> * report_.condition;
-    for (Index i = 0; i < value.rows(); ++i)
-        if (!(value(i, 0) >= -rounding * prior(i, 0)))
-            throw Error(ErrorCode::not_positive_definite,
-                        fmt::format("the posterior variance at test {} (counting from 1) is {:.3g} of a prior variance of {:.3g}, which "
-                                    "rounding cannot explain: the kernel, the cross kernel and the tests' diagonal do not belong together",
-                                    i + 1, value(i, 0), prior(i, 0)));
+    require_explicable(download(variance), prior, factor_.rows(), report_.condition);
     return variance;
 }
 

@@ -51,6 +51,18 @@ Norms checked_norms(const Matrix<Real>& kernel) {
     return norms;
 }
 
+/// Refuses a posterior variance that the rounding of a system of so many samples and that condition cannot explain.
+template <class Real>
+void require_explicable(const HostMatrix<Real>& variance, const HostMatrix<Real>& prior, Index samples, double condition) {
+    const double rounding = static_cast<double>(samples) * epsilon<Real> * condition;
+    for (Index i = 0; i < variance.rows(); ++i)
+        if (!(variance(i, 0) >= -rounding * prior(i, 0)))
+            throw Error(ErrorCode::not_positive_definite,
+                        fmt::format("the posterior variance at test {} (counting from 1) is {:.3g} of a prior variance of {:.3g}, which "
+                                    "rounding cannot explain: the kernel, the cross kernel and the tests' diagonal do not belong together",
+                                    i + 1, variance(i, 0), prior(i, 0)));
+}
+
 /// The ridge that a refusal names: a power of ten from which on the smallest eigenvalue is above what rounding does to it.
 inline double lifting_ridge(double smallest, double rounding) {
     const double lift = std::max(0.0, -smallest) + rounding;

@@ -38,16 +38,66 @@ private:
     BackwardPass<Real> backward_;
 };
 
+/// A rectangle of a kernel in samples; `own`: rows with themselves, the lower triangle.
+struct Piece {
+    Index row, rows, col, cols;
+    bool own;
+
+    [[nodiscard]] Triangle triangle() const { return own ? Triangle::lower : Triangle::full; }
+    /// Its rows and columns of operands that have the same number of rows for every sample.
+    template <class Real>
+    [[nodiscard]] ConstMatrixView<Real> left(ConstMatrixView<Real> x, Index samples) const {
+        return part(x, samples, row, rows);
+    }
+    template <class Real>
+    [[nodiscard]] ConstMatrixView<Real> right(ConstMatrixView<Real> x1, ConstMatrixView<Real> x2, Index samples1, Index samples2) const {
+        return own ? left(x1, samples1) : part(x2, samples2, col, cols);
+    }
+    /// Its entries of a kernel with `block` rows and columns a sample.
+    template <class Real>
+    [[nodiscard]] MatrixView<Real> entries(MatrixView<Real> theta, Index block) const {
+        return theta.row_range(row * block, rows * block).col_range(col * block, cols * block);
+    }
+
+private:
+    template <class Real>
+    static ConstMatrixView<Real> part(ConstMatrixView<Real> x, Index samples, Index first, Index count) {
+        if (x.empty()) return x;
+        const Index each = x.rows() / samples;
+        return x.row_range(first * each, count * each);
+    }
+};
+
+std::vector<Piece> pieces_of(std::span<const KernelStep> steps) {
+    std::vector<Piece> pieces;
+    for (const KernelStep& step : steps) {
+        if (step.rows > 0 && step.cols > 0) pieces.push_back({step.row, step.rows, 0, step.cols, false});
+        if (step.rows > 0 && step.own) pieces.push_back({step.row, step.rows, step.cols, step.rows, true});
+    }
+    return pieces;
+}
+
 /// One kernel: which layers are added, how, and in which shape. `left` and `right` are the same object for a symmetric kernel.
 template <class Real>
 class KernelSum {
 public:
     KernelSum(const Network<Real>& network, Side<Real>& left, Side<Real>& right, const EmpiricalOptions& options,
               const Progress<Index, Index>& progress)
-        : network_(network), architecture_(network.architecture), left_(left), right_(right), options_(options), progress_(progress) {
+        : network_(network),
+          architecture_(network.architecture),
+          left_(left),
+          right_(right),
+          options_(options),
+          progress_(progress),
+          pieces_{{0, left.samples(), 0, right.samples(), symmetric()}} {
         if (options.gram == GramPrecision::half && options.method == Method::jacobian)
             throw Error(ErrorCode::invalid_argument,
                         "products of FP16 operands (--precision fast) are for the layerwise method, not for the Jacobian");
+    }
+
+    /// Only these are computed.
+    void restrict_to(std::vector<Piece> pieces) {
+        if (options_.gram == GramPrecision::exact) pieces_ = std::move(pieces);
     }
 
     Matrix<Real> compute() {
@@ -90,7 +140,6 @@ private:
     [[nodiscard]] Backend<Real>& backend() const { return *network_.backend(); }
     /// Whether the result is a symmetric matrix, of which the lower triangle is computed and mirrored.
     [[nodiscard]] bool symmetric() const { return &left_ == &right_ && options_.block != Block::diag; }
-    [[nodiscard]] Triangle triangle() const { return symmetric() ? Triangle::lower : Triangle::full; }
 
     /// Rows of theta for each sample.
     [[nodiscard]] Index block() const { return options_.block == Block::full ? architecture_.outputs : 1; }
@@ -99,7 +148,8 @@ private:
 
     /// The layers from here to finish() are terms of theta.
     void begin(MatrixView<Real> theta) {
-        if (options_.gram == GramPrecision::half && options_.block != Block::diag) half_ = backend().half_gram_sum(theta, triangle());
+        if (options_.gram == GramPrecision::half && options_.block != Block::diag)
+            half_ = backend().half_gram_sum(theta, pieces_.front().triangle());
     }
     void finish() {
         if (half_) half_->finish();
@@ -124,8 +174,12 @@ private:
     }
 
     void add_products(ConstMatrixView<Real> d1, ConstMatrixView<Real> d2, double scale, double shift, MatrixView<Real> theta) {
-        if (half_) return half_->add(left_.input(), right_.input(), d1, d2, scale, shift);
-        backend().accumulate_layer_gram(theta, left_.input(), right_.input(), d1, d2, scale, shift, triangle());
+        const ConstMatrixView<Real> a1 = left_.input(), a2 = right_.input();
+        if (half_) return half_->add(a1, a2, d1, d2, scale, shift);
+        const Index n1 = left_.samples(), n2 = right_.samples();
+        for (const Piece& piece : pieces_)
+            backend().accumulate_layer_gram(piece.entries(theta, block()), piece.left(a1, n1), piece.right(a1, a2, n1, n2),
+                                            piece.left(d1, n1), piece.right(d1, d2, n1, n2), scale, shift, piece.triangle());
     }
 
     /// theta += J1 J2^T for the columns that belong to the inputs a1, a2 of this layer (a^{l-1}; for the bias a column of ones),
@@ -155,16 +209,23 @@ private:
         const Index o = architecture_.outputs;
         switch (options_.block) {
             case Block::full:
-                return backend().accumulate_gram(theta, j1, j2, 1, triangle());
+                return add_gram(j1, j2, 1, theta);
             case Block::trace:
-                return backend().accumulate_gram(theta, j1.reshaped(j1.rows() / o, o * j1.cols()),
-                                                 j2.reshaped(j2.rows() / o, o * j2.cols()), 1 / static_cast<double>(o), triangle());
+                return add_gram(j1.reshaped(j1.rows() / o, o * j1.cols()), j2.reshaped(j2.rows() / o, o * j2.cols()),
+                                1 / static_cast<double>(o), theta);
             case Block::diag: {
                 Matrix<Real> squares(network_.backend(), j1.rows(), 1);
                 backend().row_dots(j1, j1, squares.view());
                 return backend().axpy(1, std::as_const(squares).view().reshaped(theta.rows(), o), theta);
             }
         }
+    }
+
+    void add_gram(ConstMatrixView<Real> j1, ConstMatrixView<Real> j2, double scale, MatrixView<Real> theta) {
+        const Index n1 = left_.samples(), n2 = right_.samples();
+        for (const Piece& piece : pieces_)
+            backend().accumulate_gram(piece.entries(theta, block()), piece.left(j1, n1), piece.right(j1, j2, n1, n2), scale,
+                                      piece.triangle());
     }
 
     [[nodiscard]] Matrix<Real> ones(Index samples) const {
@@ -178,6 +239,7 @@ private:
     Side<Real>&left_, &right_;
     const EmpiricalOptions& options_;
     const Progress<Index, Index>& progress_;
+    std::vector<Piece> pieces_;
     std::unique_ptr<LayerGramSum<Real>> half_;
 };
 
@@ -185,19 +247,30 @@ void refuse_diagonal(const EmpiricalOptions& options) {
     if (options.block == Block::diag) throw Error(ErrorCode::invalid_argument, "a cross kernel has no diagonal: use block full or trace");
 }
 
-/// The activations a^{L-1} of a batch, which alone the NNGP needs.
+/// Adds the pieces of the NNGP to `kernel`, filled with its constant first, from the activations a^{L-1}, which alone it needs.
 template <class Real>
-Matrix<Real> nngp(const Network<Real>& network, const Forward<Real>& left, const Forward<Real>& right) {
+void nngp_into(MatrixView<Real> kernel, const Network<Real>& network, const Forward<Real>& left, const Forward<Real>& right,
+               std::span<const Piece> pieces) {
     const Architecture& architecture = network.architecture;
-    const auto& backend = network.backend();
     const Index last = architecture.depth() - 1;
     const ConstMatrixView<Real> a1 = left.activation(last), a2 = right.activation(last);
-    const bool symmetric = &left == &right;
-    Matrix<Real> kernel(backend, a1.rows(), a2.rows());
-    backend->fill(kernel.view(), architecture.biases == Biases::none ? 0 : architecture.bias_std * architecture.bias_std);
     const double variance = architecture.weight_std * architecture.weight_std / static_cast<double>(architecture.width(last));
-    backend->accumulate_gram(kernel.view(), a1, a2, variance, symmetric ? Triangle::lower : Triangle::full);
-    if (symmetric) backend->mirror_lower(kernel.view());
+    const double constant = architecture.biases == Biases::none ? 0 : architecture.bias_std * architecture.bias_std;
+    for (const Piece& piece : pieces) {
+        const MatrixView<Real> entries = piece.entries(kernel, 1);
+        network.backend()->fill(entries, constant);
+        network.backend()->accumulate_gram(entries, piece.left(a1, a1.rows()), piece.right(a1, a2, a1.rows(), a2.rows()), variance,
+                                           piece.triangle());
+    }
+}
+
+template <class Real>
+Matrix<Real> nngp(const Network<Real>& network, const Forward<Real>& left, const Forward<Real>& right) {
+    const Index n1 = left.input.rows(), n2 = right.input.rows();
+    const Piece whole{0, n1, 0, n2, &left == &right};
+    Matrix<Real> kernel(network.backend(), n1, n2);
+    nngp_into(kernel.view(), network, left, right, std::span(&whole, 1));
+    if (whole.own) network.backend()->mirror_lower(kernel.view());
     return kernel;
 }
 
@@ -242,6 +315,16 @@ void empirical_ntk_into(MatrixView<Real> out, const Network<Real>& network, Inpu
 }
 
 template <class Real>
+void empirical_ntk_into(MatrixView<Real> out, const Network<Real>& network, InputView<Real> x1, InputView<Real> x2,
+                        std::span<const KernelStep> steps, const EmpiricalOptions& options, const Progress<Index, Index>& progress) {
+    refuse_diagonal(options);
+    Side<Real> left(network, x1), right(network, x2);
+    KernelSum<Real> sum(network, left, right, options, progress);
+    sum.restrict_to(pieces_of(steps));
+    sum.compute(out);
+}
+
+template <class Real>
 Matrix<Real> empirical_nngp(const Network<Real>& network, InputView<Real> x) {
     const Forward<Real> pass = forward(network, x);
     return nngp(network, pass, pass);
@@ -251,6 +334,14 @@ template <class Real>
 Matrix<Real> empirical_nngp(const Network<Real>& network, InputView<Real> x1, InputView<Real> x2) {
     const Forward<Real> left = forward(network, x1), right = forward(network, x2);
     return nngp(network, left, right);
+}
+
+template <class Real>
+void empirical_nngp_into(MatrixView<Real> out, const Network<Real>& network, InputView<Real> x1, InputView<Real> x2,
+                         std::span<const KernelStep> steps) {
+    const Forward<Real> left = forward(network, x1), right = forward(network, x2);
+    network.backend()->fill(out, 0);
+    nngp_into(out, network, left, right, std::span<const Piece>(pieces_of(steps)));
 }
 
 template <class Real>
@@ -286,6 +377,10 @@ Matrix<Real> jacobian(const Network<Real>& network, InputView<Real> x) {
                                      const Progress<Index, Index>&);                                                                 \
     template void empirical_ntk_into(MatrixView<Real>, const Network<Real>&, ConstMatrixView<Real>, ConstMatrixView<Real>,           \
                                      const EmpiricalOptions&, const Progress<Index, Index>&);                                        \
+    template void empirical_ntk_into(MatrixView<Real>, const Network<Real>&, ConstMatrixView<Real>, ConstMatrixView<Real>,           \
+                                     std::span<const KernelStep>, const EmpiricalOptions&, const Progress<Index, Index>&);           \
+    template void empirical_nngp_into(MatrixView<Real>, const Network<Real>&, ConstMatrixView<Real>, ConstMatrixView<Real>,          \
+                                      std::span<const KernelStep>);                                                                  \
     template Matrix<Real> empirical_nngp(const Network<Real>&, ConstMatrixView<Real>);                                               \
     template Matrix<Real> empirical_nngp(const Network<Real>&, ConstMatrixView<Real>, ConstMatrixView<Real>);                        \
     template Matrix<Real> jacobian(const Network<Real>&, ConstMatrixView<Real>)

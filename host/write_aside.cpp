@@ -49,14 +49,14 @@ bool lock(int descriptor) { return flock(descriptor, LOCK_EX | LOCK_NB) == 0 || 
 
 }  // namespace
 
-FileAside::FileAside(const std::string& path) : path_(path), target_(path) {
+FileAside::FileAside(const std::string& path, Name name) : path_(path), target_(path) {
     if (path.empty()) cannot_write("the output", "its path is empty");
     require_replaceable(path);
     if (std::error_code error; std::filesystem::is_symlink(path, error)) {
         target_ = std::filesystem::weakly_canonical(path, error);
         if (error) cannot_write(path, error.message());
     }
-    descriptor_ = open(directory_of(target_).c_str(), O_WRONLY | O_TMPFILE | O_CLOEXEC, 0666);
+    if (name == Name::at_the_end) descriptor_ = open(directory_of(target_).c_str(), O_WRONLY | O_TMPFILE | O_CLOEXEC, 0666);
     if (descriptor_ < 0)
         open_beside();
     else

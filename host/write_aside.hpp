@@ -13,7 +13,9 @@ namespace ntk {
 /// throws Error(io) with the path and the system's reason; the new file is gone unless commit() returned.
 class FileAside {
 public:
-    explicit FileAside(const std::string& path);
+    /// at_once: it has a name from the beginning, by which other processes write to it.
+    enum class Name { at_the_end, at_once };
+    explicit FileAside(const std::string& path, Name name = Name::at_the_end);
     ~FileAside();
     FileAside(const FileAside&) = delete;
     FileAside& operator=(const FileAside&) = delete;
@@ -22,6 +24,8 @@ public:
     void reserve(std::int64_t bytes);
     void write_at(std::int64_t offset, std::string_view piece);
     void commit();
+    /// Its own, empty while it has none.
+    [[nodiscard]] const std::string& name() const { return name_; }
 
 private:
     [[nodiscard]] std::string new_name() const;

@@ -259,9 +259,11 @@ void add_compare_command(CLI::App& program) {
         "Examples:\n  ntkcuda compare --depths 2,3,5 --widths 64,256,1024 --seeds 20 --out sweep\n"
         "  ntkcuda compare --data sphere:n=100,d=10,seed=1 --widths 32,64,128 --seeds 100 --out sphere");
     command->callback([a] {
-        const auto held = hold_output(a->run, "compare.csv, the figure and run.json");
-        Run run("compare", a->run);
-        with_precision(a->run, Fast::refused, [&]<class Real>(std::type_identity<Real>) { compute<Real>(*a, run); });
+        on_root([&] {
+            const auto held = hold_output(a->run, "compare.csv, the figure and run.json");
+            Run run("compare", a->run);
+            with_precision(a->run, Fast::refused, [&]<class Real>(std::type_identity<Real>) { compute<Real>(*a, run); });
+        });
     });
 }
 

@@ -392,20 +392,22 @@ void add_depth_command(CLI::App& program) {
         "  ntkcuda depth --data sphere:n=100,d=10,seed=1 --activation erf --kernel nngp --out erf\n"
         "  ntkcuda depth --depths 1,10,100 --grid-w-std '0.5,0.75,1,1.25,sqrt(2),1.75,2,2.25,2.5' --grid-b-std 0:1:5 --out grid");
     command->callback([a] {
-        if (a->run.precision != "fp64") throw bad("depth computes in fp64: what it measures lies below the digits of others");
-        const auto held = hold_output(a->run, "depth.csv, u.npy, the figures and run.json");
-        Run run("depth", a->run);
-        run.parameters.update(Json{{"kernel", a->kernel},
-                                   {"depths", a->depths},
-                                   {"activation", a->activation},
-                                   {"w-std", a->weight_std},
-                                   {"b-std", a->bias_std},
-                                   {"spectrum", a->spectrum}});
-        if (!a->biases.empty()) run.parameters["biases"] = a->biases;
-        if (a->grid.given())
-            run.parameters.update(
-                Json{{"grid-w-std", a->grid.weight_stds}, {"grid-b-std", a->grid.bias_stds}, {"grid-depth", a->grid.deepest}});
-        compute(*a, run);
+        on_root([&] {
+            if (a->run.precision != "fp64") throw bad("depth computes in fp64: what it measures lies below the digits of others");
+            const auto held = hold_output(a->run, "depth.csv, u.npy, the figures and run.json");
+            Run run("depth", a->run);
+            run.parameters.update(Json{{"kernel", a->kernel},
+                                       {"depths", a->depths},
+                                       {"activation", a->activation},
+                                       {"w-std", a->weight_std},
+                                       {"b-std", a->bias_std},
+                                       {"spectrum", a->spectrum}});
+            if (!a->biases.empty()) run.parameters["biases"] = a->biases;
+            if (a->grid.given())
+                run.parameters.update(
+                    Json{{"grid-w-std", a->grid.weight_stds}, {"grid-b-std", a->grid.bias_stds}, {"grid-depth", a->grid.deepest}});
+            compute(*a, run);
+        });
     });
 }
 

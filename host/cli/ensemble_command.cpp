@@ -317,12 +317,14 @@ void add_ensemble_command(CLI::App& program) {
                     "  ntkcuda ensemble --samples 20 --depth 3 --widths 64,128,256 --sampler conditional --out sweep",
                     default_samples));
     command->callback([a] {
-        const auto held = hold_output(a->run, "mean.npy, ensemble.csv, the figures and run.json");
-        Run run("ensemble", a->run);
-        run.parameters.update(Json{{"networks", a->networks}, {"sampler", a->sampler}, {"block", a->block}, {"per-layer", a->per_layer}});
-        if (!a->entries.empty()) run.parameters["entries"] = a->entries;
-        if (!a->covariances.empty()) run.parameters["covariances"] = a->covariances;
-        with_precision(a->run, Fast::refused, [&]<class Real>(std::type_identity<Real>) { compute<Real>(*a, run); });
+        on_root([&] {
+            const auto held = hold_output(a->run, "mean.npy, ensemble.csv, the figures and run.json");
+            Run run("ensemble", a->run);
+            run.parameters.update(Json{{"networks", a->networks}, {"sampler", a->sampler}, {"block", a->block}, {"per-layer", a->per_layer}});
+            if (!a->entries.empty()) run.parameters["entries"] = a->entries;
+            if (!a->covariances.empty()) run.parameters["covariances"] = a->covariances;
+            with_precision(a->run, Fast::refused, [&]<class Real>(std::type_identity<Real>) { compute<Real>(*a, run); });
+        });
     });
 }
 

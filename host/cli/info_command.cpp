@@ -49,7 +49,7 @@ void add_info_command(CLI::App& program) {
     CLI::App* command = program.add_subcommand("info", "version, devices, libraries, memory, precision modes");
     command->add_flag("--json", *json, "one JSON object");
     command->footer("Examples:\n  ntkcuda info\n  ntkcuda info --json");
-    command->callback([json] { show(*json); });
+    command->callback([json] { on_root([&] { show(*json); }); });
 }
 
 }  // namespace ntk::cli

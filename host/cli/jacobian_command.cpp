@@ -71,9 +71,11 @@ void add_jacobian_command(CLI::App& program) {
         "Examples:\n  ntkcuda jacobian --samples 100 --width 64 --out J.npy\n  ntkcuda jacobian --data x.npy --weights trained.npz --out "
         "J.npy");
     command->callback([a] {
-        require_writable_file(a->run);
-        Run run("jacobian", a->run);
-        with_precision(a->run, Fast::refused, [&]<class Real>(std::type_identity<Real>) { compute<Real>(*a, run); });
+        on_root([&] {
+            require_writable_file(a->run);
+            Run run("jacobian", a->run);
+            with_precision(a->run, Fast::refused, [&]<class Real>(std::type_identity<Real>) { compute<Real>(*a, run); });
+        });
     });
 }
 

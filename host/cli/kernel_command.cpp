@@ -1,7 +1,7 @@
 // ntkcuda kernel: one kernel matrix.
 
 #include "commands.hpp"
-#include "kernel_memory.hpp"
+#include "distribution.hpp"
 #include "kernel_spectrum_files.hpp"
 #include "output.hpp"
 #include "plan_outline.hpp"
@@ -11,11 +11,7 @@
 #include <CLI/App.hpp>
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <chrono>
-#include <cmath>
-#include <limits>
-#include <tuple>
 
 namespace ntk::cli {
 namespace {
@@ -46,75 +42,26 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-/// What is said of the kernel as a whole, put together from its parts.
-struct KernelFacts {
-    double frobenius = 0, max_abs = 0;
-
-    void add(const Norms& norms) {
-        if (!norms.finite)
-            throw Error(ErrorCode::device_failure,
-                        "the kernel has entries that are not finite: depth, weight std or inputs are too large for this precision");
-        frobenius = std::hypot(frobenius, norms.frobenius);
-        max_abs = std::max(max_abs, norms.max_abs);
-    }
-};
-
-/// Divides a block by the roots of the diagonals at its rows and columns, x1 and x2.
-template <class Real>
-void normalize_kernel(const KernelSource<Real>& source, const SampleBlock& block, const Matrix<Real>& x1, const Matrix<Real>& x2,
-                      Matrix<Real>& kernel) {
-    const Matrix<Real> row_diagonal = source.diagonal(x1), col_diagonal = source.diagonal(x2);
-    for (const auto& [diagonal, samples, first] :
-         {std::tuple{&row_diagonal, block.rows, block.row}, {&col_diagonal, block.cols, block.col}}) {
-        const auto values = download(*diagonal);
-        const Index first_row = first * (values.rows() / samples);
-        for (Index i = 0; i < values.rows(); ++i)
-            if (!(values(i, 0) > 0))
-                throw Error(ErrorCode::invalid_argument,
-                            fmt::format("--normalized: the diagonal entry of row {} is {}; it cannot be divided by", first_row + i + 1,
-                                        values(i, 0)));
-    }
-    kernel.backend()->normalize(row_diagonal.view(), col_diagonal.view(), kernel.view());
-}
-
-/// Whether the inputs, not all zero, are so small that no square of them is a normal number.
-template <class Real>
-bool square_underflows(const HostMatrix<double>& x) {
-    double largest = 0;
-    for (Index i = 0; i < x.size(); ++i) largest = std::max(largest, std::abs(x.data()[i]));
-    return largest > 0 && largest * largest < std::numeric_limits<Real>::min();
-}
-
 /// The kernel on its way into its file, block by block (one block where it fits into memory).
 template <class Real>
 class KernelJob {
 public:
-    KernelJob(const Arguments& a, Run& run, const Samples& samples, const Architecture& architecture, const KernelPlan& plan,
-              const std::shared_ptr<Backend<Real>>& backend)
-        : arguments_(a),
-          run_(run),
+    KernelJob(const KernelTask<Real>& task, const KernelPlan& plan)
+        : task_(task),
           plan_(plan),
-          rows_(samples.test ? *samples.test : samples.train),
-          cols_(samples.train),
-          cross_(samples.test.has_value()),
-          diagonal_(parse_block(a.kernel.block) == Block::diag),
-          backend_(backend),
-          host_(make_backend<Real>("cpu", a.run.threads)),
-          shape_{rows_.samples() * rows_per_sample(parse_block(a.kernel.block), architecture),
-                 diagonal_ ? architecture.outputs : cols_.samples() * rows_per_sample(parse_block(a.kernel.block), architecture)},
-          file_(a.run.out, shape_) {
-        if (a.per_layer) layers_.emplace(beside(a.run.out, ".layers.npy"), std::vector<Index>{architecture.depth(), shape_[0], shape_[1]});
+          backend_(task.backend),
+          host_(make_backend<Real>("cpu", task.run.arguments().threads)),
+          shape_{task.rows(), task.cols()},
+          file_(task.run.arguments().out, shape_) {
+        if (task.per_layer) layers_.emplace(layers_file(task), std::vector<Index>{task.architecture.depth(), shape_[0], shape_[1]});
     }
-
-    [[nodiscard]] Index rows() const { return shape_[0]; }
-    [[nodiscard]] Index cols() const { return shape_[1]; }
 
     /// Nothing is under the final names before the end. Phases: "kernel" is the time to the whole kernel in memory; by blocks, that which
     /// did not go into the files.
     KernelFacts compute(KernelSource<Real>& source) {
         const Clock::time_point start = Clock::now();
         if (layers_) source.on_layer([this](Index layer, const HostMatrix<double>& term) { write_term(layer, term); });
-        Progress progress(run_, "blocks");
+        Progress progress(task_.run, "blocks");
         Index done = 0;
         for_each_kernel_block<Real>(
             *backend_, plan_.blocks,
@@ -133,19 +80,15 @@ public:
                 facts_.add(host_->norms(entries));
                 writing([&] { file_.write(row, col, entries); });
             });
-        if (facts_.max_abs < std::numeric_limits<Real>::min() && square_underflows<Real>(cols_.x))
-            throw Error(ErrorCode::invalid_argument,
-                        fmt::format("the kernel of {} lies below the range of {}, where digits are lost: scale the inputs, or --normalize "
-                                    "them",
-                                    arguments_.data.data.source, sizeof(Real) == sizeof(double) ? "float64" : "float32"));
+        require_in_range<Real>(facts_, task_.samples.train.x, task_.run.parameters["data"]);
         writing([&] {
             file_.finish();
             if (layers_) layers_->finish();
         });
         const double all = seconds_since(start);
         if (!plan_.whole()) compute_seconds_ = all - write_seconds_;
-        run_.add_time("kernel", true, compute_seconds_);
-        run_.add_time("write", false, all - compute_seconds_);
+        task_.run.add_time("kernel", true, compute_seconds_);
+        task_.run.add_time("write", false, all - compute_seconds_);
         return facts_;
     }
 
@@ -158,11 +101,15 @@ private:
     }
 
     [[nodiscard]] Matrix<Real> compute_block(const KernelSource<Real>& source) const {
-        const Matrix<Real> x1 = upload(backend_, rows_.x.view().row_range(block_.row, block_.rows));
-        const bool one_side = !cross_ && (diagonal_ || block_.on_diagonal());
-        const Matrix<Real> x2 = one_side ? Matrix<Real>() : upload(backend_, cols_.x.view().row_range(block_.col, block_.cols));
+        const Matrix<Real> x1 = upload(backend_, task_.row_samples().x.view().row_range(block_.row, block_.rows));
+        const bool one_side = !task_.cross() && (task_.block() == Block::diag || block_.on_diagonal());
+        const Matrix<Real> x2 =
+            one_side ? Matrix<Real>() : upload(backend_, task_.samples.train.x.view().row_range(block_.col, block_.cols));
         Matrix<Real> kernel = one_side ? source.symmetric(x1) : source.cross(x1, x2);
-        if (arguments_.normalized) normalize_kernel(source, block_, x1, one_side ? x1 : x2, kernel);
+        if (task_.normalized)
+            normalize_kernel<Real>(
+                source, x1, one_side ? x1 : x2, [this](Index i) { return block_.row + i; }, [this](Index i) { return block_.col + i; },
+                kernel.view());
         return kernel;
     }
 
@@ -176,11 +123,8 @@ private:
         if (plan_.blocks.symmetric && !block_.on_diagonal()) visit_transpose(row, col, term.view(), write);
     }
 
-    const Arguments& arguments_;
-    Run& run_;
+    const KernelTask<Real>& task_;
     const KernelPlan& plan_;
-    const Dataset &rows_, &cols_;
-    bool cross_, diagonal_;
     std::shared_ptr<Backend<Real>> backend_, host_;  ///< host_: for facts about what has come to the host
     std::vector<Index> shape_;
     NpyFile<Real> file_;
@@ -191,6 +135,24 @@ private:
 };
 
 template <class Real>
+KernelFacts compute_alone(const KernelTask<Real>& task) {
+    Run& run = task.run;
+    const Index n1 = task.row_samples().samples(), n2 = task.cross() ? task.samples.train.samples() : 0;
+    const KernelMemory memory = kernel_memory(task);
+    const KernelPlan plan = plan_kernel(run, memory, n1, n2);
+    run.require_memory("the kernel", plan.bytes);
+    if (!plan.whole())
+        run.say(fmt::format("blocks    {} of up to {} samples a side: at once the kernel needs {}, and {}", plan.blocks.count(),
+                            plan.blocks.side, readable_bytes(plan.whole_bytes), run.memory_available_text()));
+    KernelJob<Real> job(task, plan);
+    auto source = run.timed("kernel", true, [&] { return task.source(); });
+    source.limit_jacobian_block(memory.jacobian_block());
+    KernelFacts facts = job.compute(source);
+    if (!plan.whole()) facts.blocks = {{"count", plan.blocks.count()}, {"samples", plan.blocks.side}, {"memory_at_once", plan.whole_bytes}};
+    return facts;
+}
+
+template <class Real>
 void compute(const Arguments& a, Run& run) {
     const Samples samples = run.load(a.data, false);
     const auto weights = load_weights(a.network);
@@ -199,32 +161,24 @@ void compute(const Arguments& a, Run& run) {
     run.parameters.update(data_parameters(a.data, samples));
     run.parameters.update(network_parameters(a.network, architecture));
 
-    const auto backend = run.backend<Real>();
-    const Index n1 = samples.test ? samples.test->samples() : samples.train.samples(), n2 = samples.test ? samples.train.samples() : 0;
-    KernelMemory memory(*backend, a.kernel, architecture, weights.has_value(), samples.train.y.cols());
-    if (a.per_layer) memory.count_layer_terms();
-    memory.fit_to(run);
-    const KernelPlan plan = plan_kernel(run, memory, n1, n2);
-    run.require_memory("the kernel", plan.bytes);
-    check_spectrum(a.spectrum, run, samples.test.has_value(), memory.block(), n1 * rows_per_sample(memory.block(), architecture),
-                   sizeof(Real));
-    if (run.planning()) return show_plan(run, backend, kernel_outline(run, a.kernel, architecture, memory, plan, a.spectrum.given()));
-    if (!plan.whole())
-        run.say(fmt::format("blocks    {} of up to {} samples a side: at once the kernel needs {}, and {}", plan.blocks.count(),
-                            plan.blocks.side, readable_bytes(plan.whole_bytes), run.memory_available_text()));
-
-    KernelJob<Real> job(a, run, samples, architecture, plan, backend);
-    auto source = run.timed("kernel", true, [&] { return KernelSource<Real>(backend, a.kernel, architecture, a.network.seed, weights); });
-    source.limit_jacobian_block(memory.jacobian_block());
-    const KernelFacts facts = job.compute(source);
-    if (a.run.fast() && a.kernel.block != "diag") run.report_resolution(kernel_resolution(a.kernel, job.rows()));
+    const KernelTask<Real> task{run,         samples,      architecture,       weights, a.kernel, a.network.seed,
+                                a.per_layer, a.normalized, run.backend<Real>()};
+    check_spectrum(a.spectrum, run, task.cross(), task.block(), task.rows(), sizeof(Real));
+    if (run.planning()) {
+        const KernelMemory memory = kernel_memory(task);
+        const KernelPlan plan = plan_kernel(run, memory, task.row_samples().samples(), task.cross() ? samples.train.samples() : 0);
+        run.require_memory("the kernel", plan.bytes);
+        return show_plan(run, task.backend, kernel_outline(run, a.kernel, architecture, memory, plan, a.spectrum.given()));
+    }
+    const KernelFacts facts = distribution() ? distribution()->write_kernel(task) : compute_alone(task);
+    if (!run.writes()) return;
+    if (a.run.fast() && a.kernel.block != "diag") run.report_resolution(kernel_resolution(a.kernel, task.rows()));
     run.results.update(
-        {{"rows", job.rows()}, {"cols", job.cols()}, {"frobenius", facts.frobenius}, {"max_abs", facts.max_abs}, {"file", a.run.out}});
-    if (!plan.whole())
-        run.results["blocks"] = {{"count", plan.blocks.count()}, {"samples", plan.blocks.side}, {"memory_at_once", plan.whole_bytes}};
-    write_spectrum(a.spectrum, run, backend, samples.train, kernel_resolution(a.kernel, job.rows()));
+        {{"rows", task.rows()}, {"cols", task.cols()}, {"frobenius", facts.frobenius}, {"max_abs", facts.max_abs}, {"file", a.run.out}});
+    if (!facts.blocks.is_null()) run.results["blocks"] = facts.blocks;
+    write_spectrum(a.spectrum, run, task.backend, samples.train, kernel_resolution(a.kernel, task.rows()));
     write_text(beside(a.run.out, ".run.json"), run.record().dump(2) + "\n");
-    run.say(fmt::format("kernel    {} ({}), {} x {}: {}", a.kernel.kernel, a.kernel.block, job.rows(), job.cols(), a.run.out));
+    run.say(fmt::format("kernel    {} ({}), {} x {}: {}", a.kernel.kernel, a.kernel.block, task.rows(), task.cols(), a.run.out));
     run.finish();
 }
 

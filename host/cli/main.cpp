@@ -1,102 +1,13 @@
-// The program: commands, and every failure as one message with the exit code of the contract.
+// ntkcuda: one process.
 
-#include "arguments.hpp"
-#include "commands.hpp"
-#include "program_pages.hpp"
-#include "run.hpp"
-
-#include "host/openblas_core.hpp"
-
-#include <ntkcuda/version.hpp>
-
-#include <CLI/CLI.hpp>
-#include <fmt/format.h>
-
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
-#include <cstdlib>
-#include <exception>
-#include <new>
-#include <system_error>
-
-namespace {
-
-using namespace ntk::cli;
-
-int run(const std::vector<std::string>& arguments) {
-    CLI::App program{"ntkcuda: neural tangent kernels of finite networks, their infinite-width limit, and the closed form", "ntkcuda"};
-    program.set_version_flag("--version", NTKCUDA_VERSION);
-    add_page_options(program);
-    program.require_subcommand(0, 1);
-    program.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::Throw);
-    add_kernel_command(program);
-    add_jacobian_command(program);
-    add_predict_command(program);
-    add_compare_command(program);
-    add_depth_command(program);
-    add_ensemble_command(program);
-    add_verify_command(program);
-    add_plan_command(program);
-    add_info_command(program);
-    try {
-        auto reversed = expand_config(expand_plan(arguments));
-        std::reverse(reversed.begin(), reversed.end());  // CLI11 takes them last first
-        program.parse(reversed);
-        if (program.get_subcommands().empty())
-            throw ntk::Error(ntk::ErrorCode::invalid_argument, "a subcommand is needed; ntkcuda --help lists them");
-    } catch (const CLI::ParseError& e) {  // --help and --version too
-        if (program.exit(e) != 0) return exit_bad_input;
-    }
-    if (std::fflush(stdout) != 0 || std::ferror(stdout))
-        throw ntk::Error(ntk::ErrorCode::io, fmt::format("standard output: cannot be written: {}", std::strerror(errno)));
-    return exit_done;
-}
-
-/// Of the three standard files those that are closed: a file opened later would get their numbers, and the messages written to them.
-void occupy_standard_files() {
-    for (const int number : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
-        if (fcntl(number, F_GETFD) < 0) (void)open("/dev/null", O_RDONLY);  // the lowest number that is free; writing fails, as before
-}
-
-/// Without an allocation of its own.
-int fail(const char* message, int code) {
-    for (const char* part : {"ntkcuda: ", message, "\n"}) std::fputs(part, stderr);
-    return code;
-}
-
-const std::terminate_handler usual_termination = std::get_terminate();
-
-/// Where memory ends in a destructor (those of nlohmann_json allocate) or in a parallel loop, no exception reaches main().
-[[noreturn]] void terminate() {
-    try {
-        if (const auto cause = std::current_exception()) std::rethrow_exception(cause);
-    } catch (const std::bad_alloc&) {
-        _exit(fail("the host is out of memory", exit_no_device_or_memory));
-    } catch (...) {  // told by the usual handler
-    }
-    usual_termination();
-    std::abort();
-}
-
-}  // namespace
+#include "program.hpp"
 
 int main(int count, char** values) {
-    try {
-        std::set_terminate(terminate);
-        occupy_standard_files();
-        ntk::restart_for_openblas(values);
-        return run({values + 1, values + count});
-    } catch (const ntk::Error& e) {
-        return fail(e.what(), exit_code(e.code()));
-    } catch (const std::bad_alloc&) {
-        return fail("the host is out of memory", exit_no_device_or_memory);
-    } catch (const std::system_error& e) {  // of folders and files
-        return fail(e.what(), exit_bad_input);
-    } catch (const std::exception& e) {
-        return fail(e.what(), exit_other);
-    }
+    using namespace ntk::cli;
+    return guarded(
+        [&] {
+            prepare_process(values);
+            return run_program("ntkcuda", {values + 1, values + count});
+        },
+        tell_failure);
 }

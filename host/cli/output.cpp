@@ -35,10 +35,12 @@ void require_writable_file(const RunArguments& run) {
         throw Error(ErrorCode::io, fmt::format("--out '{}': the directory '{}' does not exist", path, folder.string()));
     if (access(folder.c_str(), W_OK) != 0)
         throw Error(ErrorCode::io, fmt::format("--out '{}': cannot write to '{}': {}", path, folder.string(), std::strerror(errno)));
-    if (!run.plan.dry_run) remove_abandoned(folder);
+    if (!run.plan.dry_run && ranks().root()) remove_abandoned(folder);
 }
 
-std::unique_ptr<FolderLock> hold_output_directory(const std::string& path) {
+namespace {
+
+std::unique_ptr<FolderLock> hold_for_all(const std::string& path) {
     std::error_code error;
     fs::create_directories(path, error);
     if (error) throw Error(ErrorCode::io, fmt::format("--out '{}': cannot create the directory: {}", path, error.message()));
@@ -51,8 +53,6 @@ std::unique_ptr<FolderLock> hold_output_directory(const std::string& path) {
     return lock;
 }
 
-namespace {
-
 /// Whether the directory, or the nearest one above it that is there, can be written; nothing is made.
 void require_possible_directory(const std::string& path) {
     fs::path nearest = fs::absolute(path);
@@ -63,6 +63,12 @@ void require_possible_directory(const std::string& path) {
 }
 
 }  // namespace
+
+std::unique_ptr<FolderLock> hold_output_directory(const std::string& path) {
+    std::unique_ptr<FolderLock> lock = ranks().root() ? hold_for_all(path) : nullptr;
+    (void)ranks().broadcast({});  // nobody looks before the root is ready
+    return lock;
+}
 
 std::unique_ptr<FolderLock> hold_output(const RunArguments& run, const std::string& contents) {
     if (run.plan.dry_run) {
@@ -142,7 +148,7 @@ std::string draw_figure(Run& run, const std::string& directory, const std::strin
 }
 
 Progress::Progress(const Run& run, std::string what)
-    : what_(std::move(what)), quiet_(run.arguments().quiet), terminal_(isatty(STDERR_FILENO)) {}
+    : what_(std::move(what)), quiet_(run.arguments().quiet || !run.ranks().root()), terminal_(isatty(STDERR_FILENO)) {}
 
 Progress::~Progress() {
     if (shown_ && terminal_) std::fputs("\r\033[K", stderr);

@@ -12,7 +12,7 @@ namespace ntk::cli {
 /// Refuses an --out that cannot be written before any work is done. Throws Error(io). A dry run may have none.
 void require_writable_file(const RunArguments& run);
 /// Creates the directory if needed, holds it for this process, and removes what killed ones have left half-written in it. Throws Error(io)
-/// with the reason, and when another process holds it.
+/// with the reason, and when another process holds it. On several ranks the root does so; the others have nothing to hold.
 [[nodiscard]] std::unique_ptr<FolderLock> hold_output_directory(const std::string& path);
 
 /// The same for the --out of a run, `contents` being what goes there; a dry run holds and changes nothing, and may have none.

@@ -1,6 +1,7 @@
 // ntkcuda predict: closed-form regression or classification.
 
 #include "commands.hpp"
+#include "distribution.hpp"
 #include "fit_file.hpp"
 #include "plan_outline.hpp"
 #include "predict_memory.hpp"
@@ -15,6 +16,7 @@
 #include <algorithm>
 #include <cmath>
 #include <exception>
+#include <limits>
 
 namespace ntk::cli {
 namespace {
@@ -97,32 +99,77 @@ constexpr const char* no_coefficients =
     "differences); "
     "give a --ridge";
 
-/// Cholesky, and where the kernel is too ill-conditioned for it the differences, if it has them.
-template <class Real>
-Solution solve_cholesky(const PredictArguments& a, const Run& run, Problem<Real> problem, const Samples& samples,
-                        const Architecture& architecture, const TestDiagonal<Real>& diagonal) {
-    const auto& backend = problem.cross.backend();
+/// The same on the root alone, which is all that writes a solution; none, for every rank, where the differences do not resolve it.
+std::optional<Solution> differences_on_root(const std::shared_ptr<Backend<double>>& backend, const KernelFamily& family,
+                                            const Samples& samples, Index depth) {
+    std::optional<Solution> solution;
+    std::byte found{};
+    on_root([&] {
+        try {
+            solution = solve_by_differences(backend, family, samples, depth);
+            found = std::byte{1};
+        } catch (const Error& e) {
+            if (e.code() != ErrorCode::not_positive_definite) throw;
+        }
+    });
+    if (ranks().broadcast(std::span(&found, 1)).front() == std::byte{0}) return std::nullopt;
+    return solution ? std::move(solution) : Solution();
+}
+
+/// Cholesky, and where the kernel is too ill-conditioned for it the differences, if it has them. `factorise` returns the condition of the
+/// system, and `finish` the solution from its factor.
+template <class Real, class Factorise, class Finish>
+Solution cholesky_or_differences(const PredictTask<Real>& task, const Factorise& factorise, const Finish& finish) {
+    const Samples& samples = task.samples;
+    const Index depth = task.architecture.depth();
     std::optional<KernelFamily> family;
-    if constexpr (std::is_same_v<Real, double>) family = family_by_differences(a, samples, architecture);
-    if (family &&
-        depth_memory(differences(*family, architecture.depth()), samples.train.x, samples.test->x).device > run.memory_available())
+    if constexpr (std::is_same_v<Real, double>) family = family_by_differences(task.arguments, samples, task.architecture);
+    if (family && depth_memory(differences(*family, depth), samples.train.x, samples.test->x).device > task.run.memory_available())
         family.reset();
-    std::optional<KernelSystem<Real>> system;
+    double condition = std::numeric_limits<double>::infinity();
     std::exception_ptr refusal;
     try {
-        system.emplace(std::move(problem.kernel), a.ridges.front(), problem.resolution);
+        condition = factorise();
     } catch (const Error& e) {
         if (!family || e.code() != ErrorCode::not_positive_definite) throw;
         refusal = std::current_exception();
     }
     if constexpr (std::is_same_v<Real, double>)
-        if (family && (refusal || system->report().condition > ill_conditioned)) try {
-                return solve_by_differences(backend, *family, samples, architecture.depth());
-            } catch (const Error& e) {
-                if (e.code() != ErrorCode::not_positive_definite) throw;
-            }
+        if (family && condition > ill_conditioned)
+            if (auto solution = differences_on_root(task.backend, *family, samples, depth)) return std::move(*solution);
     if (refusal) std::rethrow_exception(refusal);  // its advice is about the kernel that was asked for
-    return solve_factorised(*system, problem, diagonal);
+    return finish();
+}
+
+template <class Real>
+Solution solve_cholesky(const PredictTask<Real>& task, Problem<Real> problem, const TestDiagonal<Real>& diagonal) {
+    std::optional<KernelSystem<Real>> system;
+    return cholesky_or_differences(
+        task,
+        [&] {
+            system.emplace(std::move(problem.kernel), task.arguments.ridges.front(), problem.resolution);
+            return system->report().condition;
+        },
+        [&] { return solve_factorised(*system, problem, diagonal); });
+}
+
+template <class Real>
+Solution solve_together(const PredictTask<Real>& task) {
+    std::unique_ptr<DistributedSolver> solver;
+    return cholesky_or_differences(
+        task,
+        [&] {
+            solver = distribution()->factorise(task);
+            return solver->condition();
+        },
+        [&] { return solver->solve(); });
+}
+
+/// A row for each test, of predictions that have one for each output (--block full).
+void shape_predictions(Solution& solution, Index tests, Index targets) {
+    const HostMatrix<double>& flat = solution.predictions;
+    if (!flat.empty())
+        solution.predictions = HostMatrix<double>(tests, targets, std::vector<double>(flat.data(), flat.data() + flat.size()));
 }
 
 template <class Real>
@@ -130,6 +177,12 @@ Solution solve(const PredictArguments& a, Run& run, const Samples& samples, cons
                const std::optional<Weights>& weights) {
     const auto backend = run.backend<Real>();
     const Index n = samples.train.samples(), m = samples.test->samples(), targets = samples.train.y.cols();
+    const PredictTask<Real> task{a, run, samples, architecture, weights, backend};
+    if (distribution()) {
+        Solution solution = solve_together(task);
+        shape_predictions(solution, m, targets);
+        return solution;
+    }
     const Block block = parse_block(a.kernel.block);
     const Index r = rows_per_sample(block, architecture);
     KernelMemory memory(*backend, a.kernel, architecture, weights.has_value(), targets);
@@ -166,10 +219,9 @@ Solution solve(const PredictArguments& a, Run& run, const Samples& samples, cons
                               samples.train, &*samples.test);
         TestDiagonal<Real> diagonal;
         if (a.posterior) diagonal = [&] { return source->diagonal(test); };
-        Solution solution = !a.times.empty() ? solve_flow(std::move(problem), a.times.front())
-                                             : solve_cholesky(a, run, std::move(problem), samples, architecture, diagonal);
-        const HostMatrix<double>& flat = solution.predictions;  // a row for each output with --block full
-        solution.predictions = HostMatrix<double>(m, targets, std::vector<double>(flat.data(), flat.data() + flat.size()));
+        Solution solution =
+            !a.times.empty() ? solve_flow(std::move(problem), a.times.front()) : solve_cholesky(task, std::move(problem), diagonal);
+        shape_predictions(solution, m, targets);
         return solution;
     });
 }
@@ -211,7 +263,7 @@ void compute(const PredictArguments& a, Run& run) {
     run.parameters.update(network_parameters(a.network, architecture));
 
     const Solution solution = solve<Real>(a, run, samples, architecture, weights);
-    if (run.planning()) return;
+    if (run.planning() || !run.writes()) return;
     if (!a.save_fit.empty()) {
         if (solution.solver == "bordered") throw Error(ErrorCode::not_positive_definite, no_coefficients);
         run.timed("write", false, [&] { save_fit(a, samples, architecture, weights, solution); });
@@ -287,17 +339,18 @@ void run_predict(const CLI::App& command, const PredictArguments& a) {
     if (given("--fit")) {
         require_only(command, "--fit has the samples, the kernel and its solution",
                      {"--fit", "--test", "--test-labels", "--target", "--posterior"});
-        return predict_from_fit(a, given("--precision"));
+        return on_root([&] { predict_from_fit(a, given("--precision")); });
     }
     if (given("--train-kernel")) {
         require_only(command, "--train-kernel is the kernel, and has no network and no new points",
                      {"--train-kernel", "--test-kernel", "--test-diagonal", "--data", "--test", "--labels", "--test-labels", "--target",
                       "--task", "--samples", "--ridge", "--time", "--posterior"});
-        return predict_from_kernel_files(a, given("--data"));
+        return on_root([&] { predict_from_kernel_files(a, given("--data")); });
     }
     for (const char* option : {"--test-kernel", "--test-diagonal"})
         if (given(option)) throw bad(fmt::format("{} belongs to --train-kernel", option));
-    predict_from_samples(a);
+    if (!distribution() || distribution()->shares(a)) return predict_from_samples(a);
+    on_root([&] { predict_from_samples(a); });
 }
 
 }  // namespace

@@ -9,11 +9,11 @@
 #include <cblas.h>
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <cmath>
 #include <zip.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cmath>
 #include <cstring>
 
 namespace ntk::cli {
@@ -64,11 +64,11 @@ Samples Run::load(const DataArguments& arguments, bool hold_out) {
 }
 
 void Run::say(const std::string& line) const {
-    if (!arguments_.quiet) print_line(arguments_.json ? stderr : stdout, line);
+    if (!arguments_.quiet && ranks_.root()) print_line(arguments_.json ? stderr : stdout, line);
 }
 
 void Run::warn(const std::string& message) {
-    print_line(stderr, "warning: " + message);
+    if (ranks_.root()) print_line(stderr, "warning: " + message);
     warnings_.push_back(message);
 }
 
@@ -110,13 +110,23 @@ void Run::add_device(std::function<DeviceInfo()> ask) {
 
 void Run::say_devices() const {
     for (const DeviceInfo& device : devices_) say(fmt::format("device    {} ({}), {}", device.id(), device.name, arguments_.precision));
+    if (idle_ranks() > 0) say(fmt::format("ranks     1 of {}: this is not shared among ranks", idle_ranks() + 1));
+    if (ranks_.size() > 1)
+        say(fmt::format("ranks     {}, {} on this machine, {} threads each", ranks_.size(), local_ranks(), devices_.front().threads));
+}
+
+std::uint64_t Run::memory_peak() const {
+    std::uint64_t peak = 0;
+    for (const auto& ask : ask_devices_) peak = std::max(peak, ask().memory_peak);
+    return peak;
 }
 
 double Run::memory_available() const {
     if (arguments_.memory_gib) return *arguments_.memory_gib * gib;
+    const auto free = [](const DeviceInfo& device) { return static_cast<double>(device.memory_free) / ranks_on_device(device); };
     const auto least = std::min_element(devices_.begin(), devices_.end(),
-                                        [](const DeviceInfo& a, const DeviceInfo& b) { return a.memory_free < b.memory_free; });
-    return least == devices_.end() ? 0 : static_cast<double>(least->memory_free);
+                                        [&](const DeviceInfo& a, const DeviceInfo& b) { return free(a) < free(b); });
+    return least == devices_.end() ? 0 : free(*least);
 }
 
 std::string Run::memory_available_text() const {
@@ -124,11 +134,25 @@ std::string Run::memory_available_text() const {
 }
 
 void Run::require_memory(const std::string& what, double bytes) {
-    planned_memory_ = bytes;
+    planned_memory_ = std::max(planned_memory_, bytes);
     if (bytes <= memory_available()) return;
     throw Error(ErrorCode::out_of_memory,
-                fmt::format("{} needs {} on {}, and {}; use fewer samples, --precision fp32, or a larger device", what,
-                            readable_bytes(bytes), devices_.size() > 1 ? "each device" : devices_.front().id(), memory_available_text()));
+                fmt::format("{} needs {} on {}{}, and {}; use fewer samples, --precision fp32, {}or a larger device", what,
+                            readable_bytes(bytes), devices_.size() > 1 ? "each device" : devices_.front().id(), ranks_.size() > 1 ? " for each rank" : "", memory_available_text(),
+                            ranks_.size() > 1 ? "more ranks, " : ""));
+}
+
+bool Run::writes() {
+    if (ranks_.size() == 1) return true;
+    const std::uint64_t peak = memory_peak();
+    Json peaks = Json::array();
+    for (const auto& bytes : ranks_.all_gather(std::as_bytes(std::span(&peak, 1)))) {
+        std::uint64_t one = 0;
+        std::memcpy(&one, bytes.data(), sizeof one);
+        peaks.push_back(one);
+    }
+    of_ranks_ = {{"count", ranks_.size()}, {"memory_peak", peaks}};
+    return ranks_.root();
 }
 
 Json Run::record() const {
@@ -136,9 +160,7 @@ Json Run::record() const {
     timings["total"] = std::chrono::duration<double>(Clock::now() - start_).count();
     Json memory = Json::object();
     if (planned_memory_ > 0) memory["planned"] = planned_memory_;
-    std::uint64_t peak = 0;
-    for (const auto& ask : ask_devices_) peak = std::max(peak, ask().memory_peak);
-    if (!ask_devices_.empty()) memory["peak"] = peak;
+    if (!ask_devices_.empty()) memory["peak"] = memory_peak();
     Json whole = {{"program", "ntkcuda"},
                   {"version", NTKCUDA_VERSION},
                   {"command", command_},
@@ -152,6 +174,7 @@ Json Run::record() const {
                   {"warnings", warnings_}};
     if (devices_.size() > 1)
         for (const DeviceInfo& device : devices_) whole["devices"].push_back(device_json(device));
+    if (!of_ranks_.is_null()) whole["ranks"] = of_ranks_;
     return whole;
 }
 

@@ -3,6 +3,7 @@
 // One run of a command: its device, messages, timings, warnings, and the record that becomes run.json.
 
 #include "arguments.hpp"
+#include "ranks.hpp"
 
 #include <ntkcuda/backend.hpp>
 #include <ntkcuda/rates.hpp>
@@ -33,6 +34,11 @@ public:
     /// "parameters" (named like the options), "data", "results": filled by the command.
     Json parameters, data, results;
 
+    /// The ranks that do the command's work together; the root alone says, warns and writes.
+    [[nodiscard]] Ranks& ranks() const { return ranks_; }
+    /// The end of common work, which every rank calls: the record has the ranks then. Whether this is the rank that goes on to write.
+    [[nodiscard]] bool writes();
+
     /// A line for people: on stdout, or on stderr with --json; nothing with --quiet.
     void say(const std::string& line) const;
     /// Printed on stderr at once (also with --quiet) and kept for run.json.
@@ -59,7 +65,7 @@ public:
     /// The backend of --device and --threads in this precision.
     template <class Real>
     [[nodiscard]] std::shared_ptr<Backend<Real>> backend() {
-        return use(std::vector{make_backend<Real>(arguments_.device, arguments_.threads)}).front();
+        return use(std::vector{make_backend<Real>(own_device(arguments_.device), arguments_.threads)}).front();
     }
     /// Those of a --device that may name several.
     template <class Real>
@@ -104,8 +110,11 @@ private:
     }
     void add_device(std::function<DeviceInfo()> ask);
     void say_devices() const;
+    /// The largest of the devices; 0 without any.
+    [[nodiscard]] std::uint64_t memory_peak() const;
     void describe(const Samples& samples);
 
+    Ranks& ranks_ = cli::ranks();
     std::string command_;
     RunArguments arguments_;
     Clock::time_point start_ = Clock::now();
@@ -113,6 +122,7 @@ private:
     std::vector<DeviceInfo> devices_;                       ///< what they said at the start
     std::optional<Rates> rates_;
     double planned_memory_ = 0;
+    Json of_ranks_;  ///< null on one rank
     Json timings_ = Json::object();
     std::vector<std::string> warnings_;
 };

@@ -129,8 +129,10 @@ void add_verify_command(CLI::App& program) {
         ->group("Checks");
     command->footer("Examples:\n  ntkcuda verify\n  ntkcuda verify --device cuda:1 --out checked");
     command->callback([a] {
-        const auto held = a->run.out.empty() ? nullptr : hold_output_directory(a->run.out);
-        execute(*a);
+        on_root([&] {
+            const auto held = a->run.out.empty() ? nullptr : hold_output_directory(a->run.out);
+            execute(*a);
+        });
     });
 }
 

@@ -26,6 +26,13 @@ struct KernelBlocks {
     [[nodiscard]] Index count() const;
 };
 
+/// Parts of the kernel of x1 (rows) with x2 (columns): samples [row, row + rows) of x1 with the first `cols` of x2, and where `own` is set,
+/// in the columns behind these, with themselves, of which the lower triangle.
+struct KernelStep {
+    Index row = 0, rows = 0, cols = 0;
+    bool own = false;
+};
+
 /// One block of the kernel: (block.rows r1) x (block.cols r2) entries, with the same r1 and r2 for every block.
 template <class Real>
 using ComputeBlock = std::function<Matrix<Real>(const SampleBlock& block)>;

@@ -1,0 +1,55 @@
+#pragma once
+
+// What several ranks do together in the place of what one does alone: ntkcuda-mpi has it, plain ntkcuda does not.
+
+#include "kernel_task.hpp"
+#include "predict.hpp"
+
+#include <memory>
+
+namespace ntk::cli {
+
+struct Solution;
+
+/// Predictions from samples, as `predict` is asked for them.
+template <class Real>
+struct PredictTask {
+    const PredictArguments& arguments;
+    Run& run;
+    const Samples& samples;
+    const Architecture& architecture;
+    const std::optional<Weights>& weights;
+    std::shared_ptr<Backend<Real>> backend;
+};
+
+/// A kernel that the ranks hold together, factorised.
+class DistributedSolver {
+public:
+    virtual ~DistributedSolver() = default;
+    /// Of the factorised system.
+    [[nodiscard]] virtual double condition() const = 0;
+    /// Predictions and what the command line asks for beside them, the same on every rank. Called once.
+    [[nodiscard]] virtual Solution solve() = 0;
+};
+
+/// All ranks call all functions in the same order.
+class Distribution {
+public:
+    virtual ~Distribution() = default;
+    [[nodiscard]] virtual Ranks& ranks() = 0;
+    /// Of the ranks on this machine: which this one is, and how many they are.
+    [[nodiscard]] virtual int local_rank() const = 0;
+    [[nodiscard]] virtual int local_ranks() const = 0;
+
+    /// Computes the kernel and writes its files; nothing is under their names before the end.
+    [[nodiscard]] virtual KernelFacts write_kernel(const KernelTask<float>& task) = 0;
+    [[nodiscard]] virtual KernelFacts write_kernel(const KernelTask<double>& task) = 0;
+
+    /// Whether the ranks share this work; else one of them does it.
+    [[nodiscard]] virtual bool shares(const PredictArguments& arguments) const = 0;
+    /// The kernel of the training samples with its ridge, factorised. Throws as KernelSystem.
+    [[nodiscard]] virtual std::unique_ptr<DistributedSolver> factorise(const PredictTask<float>& task) = 0;
+    [[nodiscard]] virtual std::unique_ptr<DistributedSolver> factorise(const PredictTask<double>& task) = 0;
+};
+
+}  // namespace ntk::cli

@@ -1,0 +1,83 @@
+#include <ntkcuda/distributed_layout.hpp>
+
+#include <algorithm>
+
+namespace ntk {
+namespace {
+
+/// Rows of a block: as many as ScaLAPACK takes well, and fewer where each row or column of the grid would have less than `least_blocks`.
+constexpr Index most_rows = 240, least_blocks = 8;
+/// Sides that are not small are multiples of this, where OpenBLAS sums every entry as it does without a cut.
+constexpr Index rounded_to = 48;
+
+Index block_side(Index samples, Index rows_per_sample, int parts) {
+    Index side = std::max<Index>(1, std::min(samples / (least_blocks * parts), most_rows / rows_per_sample));
+    if (side >= rounded_to) side = side / rounded_to * rounded_to;
+    return side;
+}
+
+}  // namespace
+
+RankGrid rank_grid(int ranks) {
+    if (ranks < 1) throw Error(ErrorCode::invalid_argument, "a grid has at least one rank, not " + std::to_string(ranks));
+    RankGrid grid{1, ranks};
+    for (int rows = 2; rows * rows <= ranks; ++rows)
+        if (ranks % rows == 0) grid = {rows, ranks / rows};
+    return grid;
+}
+
+Index CyclicAxis::count(int part) const {
+    const Index whole = size / side, rounds = whole / parts, left = whole % parts;
+    return rounds * side + (part < left ? side : part == left ? size % side : 0);
+}
+
+DistributedLayout kernel_layout(int ranks, Index n1, Index n2, Index rows_per_sample) {
+    const RankGrid grid = rank_grid(ranks);
+    const bool symmetric = n2 == 0;
+    const Index col_side = block_side(symmetric ? n1 : n2, rows_per_sample, grid.cols);
+    const Index row_side = symmetric ? col_side : block_side(n1, rows_per_sample, grid.rows);
+    return {grid, {n1, row_side, grid.rows}, {symmetric ? n1 : n2, col_side, grid.cols}, symmetric};
+}
+
+DistributedLayout row_layout(int ranks, Index rows, Index cols) {
+    return {{ranks, 1}, {rows, block_side(rows, 1, ranks), ranks}, {cols, std::max<Index>(1, cols), 1}, false};
+}
+
+std::vector<KernelStep> kernel_steps(const DistributedLayout& samples, int rank) {
+    const Index rows = samples.local_rows(rank), cols = samples.local_cols(rank);
+    if (!samples.symmetric) return {{0, rows, cols, false}};
+    const RankGrid& grid = samples.grid;
+    const Index side = samples.rows.side, row = grid.row_of(rank), col = grid.col_of(rank);
+    std::vector<KernelStep> steps;
+    for (Index first = 0; first < rows; first += side) {
+        const Index block = first / side * grid.rows + row;  // of the rows; its columns are the blocks before it
+        const Index before = block > col ? (block - col + grid.cols - 1) / grid.cols : 0;
+        steps.push_back({first, std::min(side, rows - first), before * side, block % grid.cols == col});
+    }
+    return steps;
+}
+
+DistributedCost distributed_cost(int ranks, Index n, Index rows_per_sample, Index targets, std::size_t real) {
+    const DistributedLayout samples = kernel_layout(ranks, n, 0, rows_per_sample),
+                            layout = samples.repeated(rows_per_sample, rows_per_sample);
+    const auto number = static_cast<double>(real), size = static_cast<double>(layout.rows.size);
+    const auto most_local_rows = static_cast<double>(layout.local_rows(0)), most_local_cols = static_cast<double>(layout.local_cols(0));
+    DistributedCost cost;
+    cost.passes = static_cast<double>(samples.local_rows(0) + samples.local_cols(0));
+    cost.entries = most_local_rows * most_local_cols;
+    for (int rank = 0; rank < ranks; ++rank) {
+        double computed = 0;
+        for (const KernelStep& step : kernel_steps(samples, rank))
+            computed +=
+                static_cast<double>(step.rows) * (static_cast<double>(step.cols) + (step.own ? static_cast<double>(step.rows + 1) / 2 : 0));
+        cost.computed = std::max(cost.computed, computed * static_cast<double>(rows_per_sample * rows_per_sample));
+    }
+    cost.workspace_bytes = 2 * static_cast<double>(layout.rows.side) * (most_local_rows + most_local_cols) * number;
+    if (ranks == 1) return cost;
+    cost.mirrored_bytes = cost.entries / 2 * number;
+    cost.factorise_bytes = size * (most_local_rows + most_local_cols) / 2 * number;
+    cost.solve_bytes = 2 * size * static_cast<double>(targets + 6) * number;
+    return cost;
+}
+
+}  // namespace ntk

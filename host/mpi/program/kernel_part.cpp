@@ -1,0 +1,63 @@
+#include "kernel_part.hpp"
+
+#include "host/cli/kernel_task.hpp"
+
+#include <algorithm>
+
+namespace ntk::cli {
+
+HostMatrix<double> samples_of(const HostMatrix<double>& x, const CyclicAxis& axis, int part) {
+    HostMatrix<double> mine(axis.count(part), x.cols());
+    for (Index i = 0; i < mine.rows(); ++i) std::copy_n(x.data() + axis.global(part, i) * x.cols(), x.cols(), mine.data() + i * x.cols());
+    return mine;
+}
+
+template <class Real>
+KernelPart<Real>::KernelPart(const std::shared_ptr<Backend<Real>>& backend, const DistributedLayout& layout, int rank,
+                             const HostMatrix<double>& x1, const HostMatrix<double>& x2, Index rows_per_sample)
+    : backend_(backend),
+      layout_(layout),
+      rank_(rank),
+      entries_(layout.local_rows(rank) * rows_per_sample, layout.local_cols(rank) * rows_per_sample) {
+    if (empty()) return;
+    x1_ = upload(backend, samples_of(x1, layout.rows, layout.grid.row_of(rank)));
+    x2_ = upload(backend, samples_of(x2, layout.cols, layout.grid.col_of(rank)));
+    backend->synchronize();  // upload may still read what it was given
+}
+
+template <class Real>
+template <class Work>
+void KernelPart<Real>::on_device(bool fresh, const Work& work) {
+    if (empty()) return;
+    if (backend_->info().kind == DeviceKind::cpu) return work(entries_.view());
+    Matrix<Real> device(backend_, entries_.rows(), entries_.cols());
+    if (!fresh) backend_->upload(entries_.view(), device.view());
+    work(device.view());
+    download(device, entries_.view());
+}
+
+template <class Real>
+void KernelPart<Real>::compute(const KernelSource<Real>& source) {
+    on_device(true, [&](MatrixView<Real> out) { source.cross_into(out, x1_, x2_, kernel_steps(layout_, rank_)); });
+}
+
+template <class Real>
+void KernelPart<Real>::normalize(const KernelSource<Real>& source) {
+    on_device(false, [&](MatrixView<Real> entries) {
+        normalize_kernel<Real>(
+            source, x1_, x2_, [this](Index i) { return layout_.global_row(rank_, i); },
+            [this](Index i) { return layout_.global_col(rank_, i); }, entries);
+    });
+}
+
+template <class Real>
+void require_all_in_range(const KernelSource<Real>& source, const std::shared_ptr<Backend<Real>>& backend, const HostMatrix<double>& x) {
+    (void)source.diagonal(upload(backend, x));
+}
+
+template class KernelPart<float>;
+template class KernelPart<double>;
+template void require_all_in_range(const KernelSource<float>&, const std::shared_ptr<Backend<float>>&, const HostMatrix<double>&);
+template void require_all_in_range(const KernelSource<double>&, const std::shared_ptr<Backend<double>>&, const HostMatrix<double>&);
+
+}  // namespace ntk::cli

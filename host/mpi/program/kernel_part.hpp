@@ -1,0 +1,45 @@
+#pragma once
+
+// One rank's part of a kernel: its rows and columns of samples, and the entries between them.
+
+#include "host/cli/kernel_source.hpp"
+
+#include <ntkcuda/distributed_layout.hpp>
+
+namespace ntk::cli {
+
+/// The rows of x that a part of the axis has.
+[[nodiscard]] HostMatrix<double> samples_of(const HostMatrix<double>& x, const CyclicAxis& axis, int part);
+
+/// The samples of a rank on their device, and its part of the kernel between them, on the host.
+template <class Real>
+class KernelPart {
+public:
+    /// `layout` counts samples. Rows are those of x1, columns those of x2.
+    KernelPart(const std::shared_ptr<Backend<Real>>& backend, const DistributedLayout& layout, int rank, const HostMatrix<double>& x1,
+               const HostMatrix<double>& x2, Index rows_per_sample);
+
+    /// Of a symmetric kernel the blocks on and below the diagonal.
+    void compute(const KernelSource<Real>& source);
+    void normalize(const KernelSource<Real>& source);
+
+    [[nodiscard]] HostMatrix<Real>& entries() { return entries_; }
+    [[nodiscard]] bool empty() const { return entries_.empty(); }
+
+private:
+    /// work(view): on the CPU on the entries where they are, else on a copy on the device, which comes back.
+    template <class Work>
+    void on_device(bool fresh, const Work& work);
+
+    std::shared_ptr<Backend<Real>> backend_;
+    DistributedLayout layout_;
+    int rank_;
+    HostMatrix<Real> entries_;
+    Matrix<Real> x1_, x2_;
+};
+
+/// Throws what the plain program throws for a sample whose limiting kernel leaves its range, under its number among all of x.
+template <class Real>
+void require_all_in_range(const KernelSource<Real>& source, const std::shared_ptr<Backend<Real>>& backend, const HostMatrix<double>& x);
+
+}  // namespace ntk::cli

@@ -1,0 +1,158 @@
+// `predict` on several ranks: the kernel and its factor are spread over them, and targets and predictions are on all.
+
+#include "host/cli/closed_form_solver.hpp"
+#include "kernel_part.hpp"
+#include "together.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+
+namespace ntk::cli {
+namespace {
+
+template <class Real>
+class SharedSolver final : public DistributedSolver {
+public:
+    SharedSolver(MpiRanks& ranks, const PredictTask<Real>& task)
+        : ranks_(ranks),
+          task_(task),
+          each_(rows_per_sample(parse_block(task.arguments.kernel.block), task.architecture)),
+          train_(kernel_layout(ranks.size(), task.samples.train.samples(), 0, each_)),
+          cross_(kernel_layout(ranks.size(), task.samples.test->samples(), task.samples.train.samples(), each_)),
+          memory_(*task.backend, task.arguments.kernel, task.architecture, task.weights.has_value(), targets()) {
+        memory_.limit_jacobian_block(task.run);
+        require_memory();
+        if (task.backend->info().kind == DeviceKind::cuda)
+            task.run.say("solver    ScaLAPACK on the hosts: the parts of the kernel come there from the GPUs");
+        source_ = task.run.timed("kernel", true, [&] {
+            return KernelSource<Real>(task.backend, task.arguments.kernel, task.architecture, task.arguments.network.seed, task.weights);
+        });
+        source_->limit_jacobian_block(memory_.jacobian_block());
+        HostMatrix<Real> kernel = part_of(train_, task.samples.train.x);
+        cross_part_ = part_of(cross_, task.samples.test->x);
+        system_ = task.run.timed("solve", true, [&] {
+            return DistributedKernelSystem<Real>(ranks, entries(train_), std::move(kernel), task.arguments.ridges.front());
+        });
+    }
+
+    [[nodiscard]] double condition() const override { return system_->report().condition; }
+
+    [[nodiscard]] Solution solve() override {
+        return task_.run.timed("solve", true, [&] {
+            const PredictArguments& a = task_.arguments;
+            HostMatrix<Real> y = task_.samples.train.y.template cast<Real>(), start;
+            if (a.initial_function) {
+                const HostMatrix<Real> train_start = initial_function(task_.samples.train.x);
+                for (Index i = 0; i < y.size(); ++i) y.data()[i] -= train_start.data()[i];
+                start = initial_function(task_.samples.test->x);
+            }
+            const HostMatrix<Real> coefficients = system_->solve(as_rows(std::move(y)));
+            Solution solution;
+            solution.predictions = predictions(coefficients, as_rows(std::move(start))).template cast<double>();
+            solution.coefficients = coefficients.template cast<double>();
+            solution.report = system_->report();
+            if (a.posterior) solution.variance = variance();
+            return solution;
+        });
+    }
+
+private:
+    [[nodiscard]] Index targets() const { return task_.samples.train.y.cols(); }
+    [[nodiscard]] DistributedLayout entries(const DistributedLayout& samples) const { return samples.repeated(each_, each_); }
+
+    void require_memory() {
+        const auto bytes = [&](const DistributedLayout& layout) { return memory_.making(layout.local_rows(0), layout.local_cols(0)); };
+        const auto kept = [&](const DistributedLayout& layout) { return memory_.result(layout.local_rows(0), layout.local_cols(0)); };
+        const Index n = task_.samples.train.samples(), m = task_.samples.test->samples();
+        const DistributedLayout whole = entries(train_);
+        const double columns = 4.0 * static_cast<double>(whole.rows.size * std::max<Index>(targets(), 1)) * sizeof(Real);
+        const double panels = static_cast<double>(2 * whole.rows.side * (whole.local_rows(0) + whole.local_cols(0))) * sizeof(Real);
+        const double solving = kept(train_) + (task_.arguments.posterior ? 2 : 1) * kept(cross_) + columns + panels;
+        task_.run.require_memory(fmt::format("prediction from {} samples", n),
+                                 memory_.fixed(n + m) + std::max({bytes(train_), kept(train_) + bytes(cross_), solving}));
+        task_.run.say(fmt::format("grid      {} x {} ranks, blocks of {} samples", train_.grid.rows, train_.grid.cols, train_.rows.side));
+    }
+
+    HostMatrix<Real> part_of(const DistributedLayout& samples, const HostMatrix<double>& rows) {
+        return task_.run.timed("kernel", true, [&] {
+            if (!is_empirical(parse_kernel(task_.arguments.kernel.kernel))) require_all_in_range(*source_, task_.backend, rows);
+            KernelPart<Real> part(task_.backend, samples, ranks_.rank(), rows, task_.samples.train.x, each_);
+            part.compute(*source_);
+            if (samples.symmetric) mirror_lower(ranks_, entries(samples), part.entries().view());
+            return std::move(part.entries());
+        });
+    }
+
+    /// n x targets, or one column for the outputs of --block full.
+    [[nodiscard]] HostMatrix<Real> as_rows(HostMatrix<Real> values) const {
+        if (values.empty() || parse_block(task_.arguments.kernel.block) != Block::full) return values;
+        return {values.size(), 1, std::vector<Real>(values.data(), values.data() + values.size())};
+    }
+
+    /// of_rows(x) of all rows of x, one of x giving `cols` numbers: each rank does its share.
+    template <class OfRows>
+    [[nodiscard]] HostMatrix<Real> row_by_row(const HostMatrix<double>& x, Index cols, const OfRows& of_rows) const {
+        const DistributedLayout layout = row_layout(ranks_.size(), x.rows(), cols);
+        const HostMatrix<double> mine = samples_of(x, layout.rows, ranks_.rank());
+        HostMatrix<Real> all(x.rows(), cols);
+        if (!mine.empty()) {
+            const HostMatrix<Real> values = download(of_rows(upload(task_.backend, mine)));
+            for (Index i = 0; i < mine.rows(); ++i)
+                std::copy_n(values.data() + i * cols, cols, all.data() + layout.global_row(ranks_.rank(), i) * cols);
+        }
+        ranks_.sum(std::span(all.data(), static_cast<std::size_t>(all.size())));
+        return all;
+    }
+
+    [[nodiscard]] HostMatrix<Real> initial_function(const HostMatrix<double>& x) const {
+        return row_by_row(x, task_.architecture.outputs, [&](const Matrix<Real>& rows) { return source_->initial_function(rows); });
+    }
+
+    /// Every rank adds what its columns of the cross kernel give.
+    [[nodiscard]] HostMatrix<Real> predictions(const HostMatrix<Real>& coefficients, const HostMatrix<Real>& start) const {
+        const DistributedLayout layout = entries(cross_);
+        HostMatrix<Real> all(layout.rows.size, coefficients.cols());
+        if (ranks_.root() && !start.empty()) all = start;
+        for (Index i = 0; i < cross_part_.rows(); ++i) {
+            const Index row = layout.global_row(ranks_.rank(), i);
+            for (Index j = 0; j < cross_part_.cols(); ++j) {
+                const Index col = layout.global_col(ranks_.rank(), j);
+                for (Index t = 0; t < all.cols(); ++t) all(row, t) += cross_part_(i, j) * coefficients(col, t);
+            }
+        }
+        ranks_.sum(std::span(all.data(), static_cast<std::size_t>(all.size())));
+        return all;
+    }
+
+    [[nodiscard]] HostMatrix<double> variance() const {
+        const HostMatrix<Real> prior =
+            row_by_row(task_.samples.test->x, 1, [&](const Matrix<Real>& rows) { return source_->diagonal(rows); });
+        return system_->posterior_variance(entries(cross_), cross_part_, prior).template cast<double>();
+    }
+
+    MpiRanks& ranks_;
+    PredictTask<Real> task_;
+    Index each_;  ///< rows for each sample
+    DistributedLayout train_, cross_;
+    KernelMemory memory_;
+    std::optional<KernelSource<Real>> source_;
+    HostMatrix<Real> cross_part_;
+    std::optional<DistributedKernelSystem<Real>> system_;
+};
+
+}  // namespace
+
+bool Together::shares(const PredictArguments& a) const {
+    return !a.path() && a.times.empty() && !a.run.fast() && (a.save_fit.empty() || !a.posterior);
+}
+
+std::unique_ptr<DistributedSolver> Together::factorise(const PredictTask<float>& task) {
+    return std::make_unique<SharedSolver<float>>(ranks_, task);
+}
+std::unique_ptr<DistributedSolver> Together::factorise(const PredictTask<double>& task) {
+    return std::make_unique<SharedSolver<double>>(ranks_, task);
+}
+
+}  // namespace ntk::cli

@@ -1,0 +1,183 @@
+// ntkcuda::mpi on any number of ranks: what they tell each other, parts of kernels, files, and the closed form.
+
+#include "support/devices.hpp"
+#include "support/files.hpp"
+#include "support/samples.hpp"
+
+#include <ntkcuda/array_file.hpp>
+#include <ntkcuda/closed_form.hpp>
+#include <ntkcuda/gram.hpp>
+#include <ntkcuda/mpi.hpp>
+
+#include <cmath>
+#include <limits>
+
+namespace ntk {
+namespace {
+
+using namespace testing;
+
+std::span<const std::byte> bytes_of(const std::string& text) { return std::as_bytes(std::span(text)); }
+std::string text_of(const std::vector<std::byte>& bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
+
+/// A part of `whole`.
+template <class Real>
+HostMatrix<Real> part_of(const HostMatrix<Real>& whole, const DistributedLayout& layout, int rank) {
+    HostMatrix<Real> part(layout.local_rows(rank), layout.local_cols(rank));
+    for (Index i = 0; i < part.rows(); ++i)
+        for (Index j = 0; j < part.cols(); ++j) part(i, j) = whole(layout.global_row(rank, i), layout.global_col(rank, j));
+    return part;
+}
+
+/// What lies above the diagonal of the whole is lost.
+template <class Real>
+void forget_upper(const DistributedLayout& layout, int rank, HostMatrix<Real>& part) {
+    for (Index i = 0; i < part.rows(); ++i)
+        for (Index j = 0; j < part.cols(); ++j)
+            if (layout.global_row(rank, i) < layout.global_col(rank, j)) part(i, j) = std::numeric_limits<Real>::quiet_NaN();
+}
+
+/// X X^T / columns + I/10.
+HostMatrix<double> gram(Index n, Index columns) {
+    const HostMatrix<double> x = random_matrix(n, columns);
+    HostMatrix<double> k(n, n);
+    for (Index i = 0; i < n; ++i)
+        for (Index j = 0; j < n; ++j) {
+            for (Index c = 0; c < columns; ++c) k(i, j) += x(i, c) * x(j, c) / static_cast<double>(columns);
+            if (i == j) k(i, j) += 0.1;
+        }
+    return k;
+}
+
+void expect_near(const HostMatrix<double>& a, const HostMatrix<double>& b, double tolerance) {
+    ASSERT_EQ(a.rows(), b.rows());
+    ASSERT_EQ(a.cols(), b.cols());
+    for (Index i = 0; i < a.size(); ++i) ASSERT_NEAR(a.data()[i], b.data()[i], tolerance) << "entry " << i;
+}
+
+TEST(MpiRanks, TellEachOther) {
+    MpiRanks ranks;
+    const std::string mine(static_cast<std::size_t>(3 * ranks.rank()), static_cast<char>('a' + ranks.rank()));
+    const auto all = ranks.all_gather(bytes_of(mine));
+    ASSERT_EQ(std::ssize(all), ranks.size());
+    for (int rank = 0; rank < ranks.size(); ++rank)
+        EXPECT_EQ(text_of(all[static_cast<std::size_t>(rank)]),
+                  std::string(static_cast<std::size_t>(3 * rank), static_cast<char>('a' + rank)));
+    EXPECT_EQ(text_of(ranks.broadcast(bytes_of(ranks.root() ? "the root's" : "longer than the root's"))), "the root's");
+    EXPECT_TRUE(ranks.broadcast({}).empty());
+    EXPECT_EQ(ranks.local_size(), ranks.size());
+    EXPECT_EQ(ranks.local_rank(), ranks.rank());
+}
+
+template <class Real>
+void check_sum(Index count) {
+    MpiRanks ranks;
+    const HostMatrix<double> terms = random_matrix(ranks.size(), std::max<Index>(1, count));
+    std::vector<Real> values, expected;
+    for (Index i = 0; i < count; ++i) {
+        values.push_back(static_cast<Real>(terms(ranks.rank(), i)));
+        Real sum = static_cast<Real>(terms(0, i));
+        for (int rank = 1; rank < ranks.size(); ++rank) sum += static_cast<Real>(terms(rank, i));
+        expected.push_back(sum);
+    }
+    ranks.sum(std::span(values));
+    EXPECT_EQ(values, expected) << count;
+}
+
+TEST(MpiRanks, SumInTheOrderOfTheRanks) {
+    for (const Index count : {0, 1, 5, 1000}) {
+        check_sum<double>(count);
+        check_sum<float>(count);
+    }
+}
+
+TEST(MirrorLower, MakesASymmetricMatrixWhole) {
+    MpiRanks ranks;
+    for (const Index n : {1, 2, 5, 37, 130})
+        for (const Index each : {1, 3}) {
+            const DistributedLayout layout = kernel_layout(ranks.size(), n, 0, each).repeated(each, each);
+            const HostMatrix<double> whole = gram(n * each, 2), expected = part_of(whole, layout, ranks.rank());
+            HostMatrix<double> part = expected;
+            forget_upper(layout, ranks.rank(), part);
+            mirror_lower(ranks, layout, part.view());
+            for (Index i = 0; i < part.size(); ++i) ASSERT_EQ(part.data()[i], expected.data()[i]) << n << " " << each << ": " << i;
+        }
+}
+
+template <class Real>
+void check_file(const std::string& folder, MpiRanks& ranks, Index rows, Index cols) {
+    const HostMatrix<Real> whole = random_matrix(rows, cols).template cast<Real>();
+    const std::string path = folder + "shared.npy";
+    MpiNpyFile<Real> file(ranks, path, {2, rows, cols});
+    const DistributedLayout layout = kernel_layout(ranks.size(), rows, cols, 1);
+    const HostMatrix<Real> part = part_of(whole, layout, ranks.rank());
+    file.write(0, layout, part.view());
+    file.write(rows, layout, part.view());
+    if (ranks.root()) {
+        EXPECT_FALSE(std::filesystem::exists(path));
+    }
+    file.finish();
+    if (ranks.root()) {
+        std::vector<Real> twice(whole.data(), whole.data() + whole.size());
+        twice.insert(twice.end(), whole.data(), whole.data() + whole.size());
+        write_npy(folder + "one.npy", {2, rows, cols}, twice.data());
+        EXPECT_TRUE(read_bytes(path) == read_bytes(folder + "one.npy")) << rows << " x " << cols;
+        std::filesystem::remove(path);
+    }
+    (void)ranks.all_gather({});
+}
+
+TEST(MpiNpyFile, HasTheBytesOfOneRanksFile) {
+    MpiRanks ranks;
+    const TemporaryFolder own;  // the root's is that of all
+    const std::string folder = text_of(ranks.broadcast(bytes_of(own.path(""))));
+    for (const auto& [rows, cols] : {std::pair<Index, Index>{1, 1}, {3, 50}, {37, 41}, {200, 7}}) {
+        check_file<double>(folder, ranks, rows, cols);
+        check_file<float>(folder, ranks, rows, cols);
+    }
+}
+
+/// Against KernelSystem on this rank alone. Solutions of a system of that condition agree to its multiple of the rounding.
+TEST(DistributedKernelSystem, SolvesAsOneRank) {
+    MpiRanks ranks;
+    const auto cpu = make_backend<double>("cpu", 1);
+    for (const Index n : {1, 3, 37, 150}) {
+        constexpr Index tests = 7, targets = 3;
+        const HostMatrix<double> k = gram(n, 10), y = random_matrix(n, targets, 1), cross = random_matrix(tests, n, 2);
+        HostMatrix<double> prior(tests, 1);
+        for (Index i = 0; i < tests; ++i) prior(i, 0) = 100 * static_cast<double>(n);
+        const KernelSystem<double> one(upload(cpu, k), 0.01);
+        const DistributedLayout layout = kernel_layout(ranks.size(), n, 0, 1), cross_layout = kernel_layout(ranks.size(), tests, n, 1);
+        const DistributedKernelSystem<double> all(ranks, layout, part_of(k, layout, ranks.rank()), 0.01);
+        const double tolerance = static_cast<double>(n) * 4e-16 * one.report().condition;
+        EXPECT_NEAR(all.report().condition, one.report().condition, 1e-9 * one.report().condition);
+        EXPECT_NEAR(all.report().log_determinant, one.report().log_determinant, 1e-12 * static_cast<double>(n) * 10);
+        expect_near(all.solve(y), download(one.solve(upload(cpu, y))), 10 * tolerance);
+        expect_near(all.posterior_variance(cross_layout, part_of(cross, cross_layout, ranks.rank()), prior),
+                    download(one.posterior_variance(upload(cpu, cross), upload(cpu, prior))), 100 * static_cast<double>(n) * tolerance);
+    }
+}
+
+TEST(DistributedKernelSystem, RefusesInTheWordsOfOneRank) {
+    MpiRanks ranks;
+    HostMatrix<double> k = gram(40, 10);
+    k(33, 33) = -1;
+    std::string words;
+    try {
+        (void)KernelSystem<double>(upload(make_backend<double>("cpu", 1), k), 0.5);
+    } catch (const Error& e) {
+        words = e.what();
+    }
+    ASSERT_NE(words, "");
+    const DistributedLayout layout = kernel_layout(ranks.size(), 40, 0, 1);
+    expect_error(ErrorCode::not_positive_definite, words,
+                 [&] { (void)DistributedKernelSystem<double>(ranks, layout, part_of(k, layout, ranks.rank()), 0.5); });
+    k(3, 3) = std::numeric_limits<double>::infinity();
+    expect_error(ErrorCode::invalid_argument, "not finite",
+                 [&] { (void)DistributedKernelSystem<double>(ranks, layout, part_of(k, layout, ranks.rank()), 0.5); });
+    expect_error(ErrorCode::shape_mismatch, "part of the kernel",
+                 [&] { (void)DistributedKernelSystem<double>(ranks, layout, HostMatrix<double>(41, 41), 0.5); });
+}
+
+}  // namespace
+}  // namespace ntk

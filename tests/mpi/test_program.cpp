@@ -1,0 +1,254 @@
+// ntkcuda-mpi on more ranks than this machine has cores gives what ntkcuda gives.
+
+#include "support/program.hpp"
+#include "support/samples.hpp"
+#include "support/tolerance.hpp"
+
+#include <ntkcuda/array_file.hpp>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <signal.h>
+
+#include <chrono>
+#include <cmath>
+#include <thread>
+
+namespace ntk {
+namespace {
+
+using namespace testing;
+
+std::string on_ranks(int ranks, const std::string& arguments) {
+    return fmt::format("{} -np {} {} {}", NTKCUDA_MPIRUN, ranks, NTKCUDA_MPI_PROGRAM, arguments);
+}
+
+Outcome run_ranks(const TemporaryFolder& folder, int ranks, const std::string& arguments) {
+    const std::string command = fmt::format("cd '{0}' && {1} >.out 2>.err", folder.path(""), on_ranks(ranks, arguments));
+    const int status = std::system(command.c_str());
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_bytes(folder.path(".out")), read_bytes(folder.path(".err"))};
+}
+
+/// How often a program of ours has spoken of a failure.
+int messages(const std::string& text) {
+    int count = 0;
+    for (std::size_t at = text.find("ntkcuda: "); at != std::string::npos; at = text.find("ntkcuda: ", at + 1)) ++count;
+    return count;
+}
+
+nlohmann::json record(const TemporaryFolder& folder, const std::string& name) {
+    return nlohmann::json::parse(read_bytes(folder.path(name)));
+}
+
+/// Every entry within the rounding of sums of `terms` products as large as the largest entry: blocks of other sides sum in another order.
+void expect_same_array(const TemporaryFolder& folder, const std::string& one, const std::string& all, Index terms, double epsilon) {
+    const Array a = read_npy(folder.path(one)), b = read_npy(folder.path(all));
+    ASSERT_EQ(a.shape, b.shape);
+    ASSERT_EQ(read_bytes(folder.path(one)).size(), read_bytes(folder.path(all)).size());
+    double largest = 0;
+    for (const double value : a.values) largest = std::max(largest, std::fabs(value));
+    for (std::size_t i = 0; i < a.values.size(); ++i)
+        ASSERT_NEAR(a.values[i], b.values[i], std::sqrt(static_cast<double>(terms)) * epsilon * largest) << all << ": entry " << i;
+}
+
+constexpr double float64 = std::numeric_limits<double>::epsilon(), float32 = std::numeric_limits<float>::epsilon();
+
+void expect_same_kernel(const std::string& arguments, const std::vector<int>& ranks, double epsilon = float64, bool layers = false) {
+    const TemporaryFolder folder;
+    const Outcome one = run_program(folder, "kernel " + arguments + " --quiet --out one.npy");
+    ASSERT_EQ(one.code, 0) << one.err;
+    for (const int size : ranks) {
+        SCOPED_TRACE(fmt::format("{} on {} ranks", arguments, size));
+        const Outcome all = run_ranks(folder, size, "kernel " + arguments + " --quiet --out all.npy");
+        ASSERT_EQ(all.code, 0) << all.err;
+        EXPECT_EQ(all.out, "");
+        expect_same_array(folder, "one.npy", "all.npy", 100, epsilon);
+        if (layers) expect_same_array(folder, "one.layers.npy", "all.layers.npy", 100, epsilon);
+        const auto facts = record(folder, "all.run.json"), expected = record(folder, "one.run.json");
+        EXPECT_NEAR(facts["results"]["frobenius"], expected["results"]["frobenius"],
+                    100 * epsilon * expected["results"]["frobenius"].get<double>());
+        EXPECT_EQ(facts["ranks"]["memory_peak"].size(), static_cast<std::size_t>(size));
+        EXPECT_EQ(facts["results"]["rows"], expected["results"]["rows"]);
+        EXPECT_EQ(facts["parameters"], expected["parameters"]);
+    }
+}
+
+TEST(MpiProgram, KernelOnAnyNumberOfRanks) { expect_same_kernel("--samples 37 --width 20", {2, 3, 4, 6}); }
+TEST(MpiProgram, KernelOfFewerSamplesThanRanks) { expect_same_kernel("--samples 3 --width 20 --per-layer", {4, 6}, float64, true); }
+TEST(MpiProgram, KernelOfEveryOutput) {
+    expect_same_kernel("--samples 29 --width 16 --outputs 3 --block full --per-layer", {6}, float64, true);
+}
+TEST(MpiProgram, KernelDiagonal) {
+    expect_same_kernel("--samples 29 --width 16 --outputs 3 --block diag --per-layer", {4}, float64, true);
+    expect_same_kernel("--samples 3 --kernel ntk --block diag", {4});
+}
+TEST(MpiProgram, CrossKernel) {
+    expect_same_kernel("--data sphere:n=31,d=5,seed=1 --test sphere:n=7,d=5,seed=2 --width 16 --outputs 2 --block full", {6});
+    expect_same_kernel("--data sphere:n=31,d=5,seed=1 --test sphere:n=2,d=5,seed=2 --kernel ntk --normalized", {6});
+}
+TEST(MpiProgram, KernelByTheJacobian) { expect_same_kernel("--samples 21 --width 16 --outputs 2 --method jacobian", {4}); }
+TEST(MpiProgram, NormalizedKernel) { expect_same_kernel("--samples 29 --width 16 --normalized", {3}); }
+TEST(MpiProgram, LimitKernels) {
+    expect_same_kernel("--samples 29 --kernel ntk --depth 5 --b-std 0.3", {6});
+    expect_same_kernel("--samples 29 --kernel nngp --activation erf", {3});
+    expect_same_kernel("--samples 29 --kernel empirical-nngp --width 16", {4});
+}
+TEST(MpiProgram, KernelsOfOtherPrecisions) {
+    expect_same_kernel("--samples 29 --width 16 --precision fp32", {4}, float32);
+    expect_same_kernel("--samples 29 --width 16 --precision fast", {4}, float32);
+}
+
+TEST(MpiProgram, TheSameRanksGiveTheSameBits) {
+    const TemporaryFolder folder;
+    for (const char* name : {"a.npy", "b.npy"})
+        ASSERT_EQ(run_ranks(folder, 3, fmt::format("kernel --samples 50 --width 20 --quiet --out {}", name)).code, 0);
+    EXPECT_TRUE(read_bytes(folder.path("a.npy")) == read_bytes(folder.path("b.npy")));
+}
+
+TEST(MpiProgram, OneRankIsThePlainProgram) {
+    const TemporaryFolder folder;
+    const Outcome one = run_program(folder, "kernel --samples 37 --width 20 --out K.npy");
+    const std::string bytes = read_bytes(folder.path("K.npy"));
+    const Outcome all = run_ranks(folder, 1, "kernel --samples 37 --width 20 --out K.npy");
+    EXPECT_EQ(all.code, 0);
+    EXPECT_EQ(all.out, one.out);
+    EXPECT_EQ(all.err, one.err);
+    EXPECT_TRUE(read_bytes(folder.path("K.npy")) == bytes);
+    EXPECT_FALSE(record(folder, "K.run.json").contains("ranks"));
+}
+
+void expect_same_predictions(const std::string& arguments, const std::vector<int>& ranks) {
+    const TemporaryFolder folder;
+    const Outcome one = run_program(folder, "predict " + arguments + " --out one");
+    ASSERT_EQ(one.code, 0) << one.err;
+    for (const int size : ranks) {
+        SCOPED_TRACE(fmt::format("{} on {} ranks", arguments, size));
+        const Outcome all = run_ranks(folder, size, "predict " + arguments + " --out all");
+        ASSERT_EQ(all.code, 0) << all.err;
+        for (const char* name : {"predictions.npy", "variance.npy"}) {
+            if (!std::filesystem::exists(folder.path(std::string("one/") + name))) continue;
+            const HostMatrix<double> a = read_npy(folder.path(std::string("one/") + name)).as_matrix(),
+                                     b = read_npy(folder.path(std::string("all/") + name)).as_matrix();
+            ASSERT_EQ(a.rows(), b.rows());
+            ASSERT_EQ(a.cols(), b.cols());
+            for (Index i = 0; i < a.size(); ++i) ASSERT_NEAR(a.data()[i], b.data()[i], 1e-10) << name << ": entry " << i;
+        }
+        const auto expected = record(folder, "one/run.json")["results"], found = record(folder, "all/run.json")["results"];
+        EXPECT_EQ(expected["solver"], found["solver"]);
+        EXPECT_EQ(expected["accuracy"], found["accuracy"]);
+        EXPECT_NEAR(expected["log_determinant"], found["log_determinant"], 1e-9 * std::fabs(expected["log_determinant"].get<double>()));
+        std::filesystem::remove_all(folder.path("all"));
+    }
+}
+
+TEST(MpiProgram, Predictions) { expect_same_predictions("--samples 60 --ridge 1e-2", {2, 3, 4, 6}); }
+TEST(MpiProgram, PredictionsOfFewerSamplesThanRanks) { expect_same_predictions("--samples 4 --ridge 1e-2", {6}); }
+TEST(MpiProgram, Posterior) { expect_same_predictions("--samples 53 --kernel nngp --posterior --ridge 0.1", {4}); }
+TEST(MpiProgram, PredictionsOfEveryOutputFromTheNetworksOwn) {
+    expect_same_predictions("--samples 31 --kernel empirical-ntk --width 16 --block full --initial-function --ridge 0.1", {6});
+}
+TEST(MpiProgram, PredictionsFromDifferences) { expect_same_predictions("--samples 60 --w-std 1 --b-std 0.5 --depth 60", {3}); }
+TEST(MpiProgram, WhatIsNotSharedIsDoneByOneRank) {
+    expect_same_predictions("--samples 40 --ridge 1e-3:1:log", {3});
+    const TemporaryFolder folder;
+    EXPECT_NE(run_ranks(folder, 2, "predict --samples 40 --time 10 --out t").out.find("ranks     1 of 2"), std::string::npos);
+}
+
+TEST(MpiProgram, OtherCommandsWriteOnce) {
+    const TemporaryFolder folder;
+    for (const std::string command :
+         {"jacobian --samples 5 --width 4 --out X.npy", "ensemble --samples 3 --width 8 --networks 50 --out X",
+          "compare --samples 20 --depths 2 --widths 8,16 --seeds 4 --out X", "depth --samples 20 --depths 1,10 --out X"}) {
+        const std::string name = command.find(".npy") != std::string::npos ? "X.npy"
+                                 : command[0] == 'e'                       ? "X/mean.npy"
+                                 : command[0] == 'c'                       ? "X/compare.csv"
+                                                                           : "X/depth.csv";
+        const Outcome one = run_program(folder, command + " --quiet");
+        ASSERT_EQ(one.code, 0) << one.err;
+        const std::string bytes = read_bytes(folder.path(name));
+        ASSERT_FALSE(bytes.empty());
+        std::filesystem::remove_all(folder.path("X"));
+        const Outcome all = run_ranks(folder, 3, command + " --quiet");
+        ASSERT_EQ(all.code, 0) << command << all.err;
+        EXPECT_TRUE(read_bytes(folder.path(name)) == bytes) << command;
+        std::filesystem::remove_all(folder.path("X"));
+    }
+    EXPECT_NE(run_ranks(folder, 3, "--version").out.find("\n"), std::string::npos);
+}
+
+void expect_failure(const std::string& arguments, int code, const std::string& part) {
+    const TemporaryFolder folder;
+    const Outcome all = run_ranks(folder, 3, arguments);
+    EXPECT_EQ(all.code, code) << arguments << all.err;
+    EXPECT_NE(all.err.find(part), std::string::npos) << all.err;
+    EXPECT_LE(messages(all.err), 1) << all.err;
+    EXPECT_FALSE(std::filesystem::exists(folder.path("K.npy")));
+    for (const auto& entry : std::filesystem::directory_iterator(folder.path("")))
+        EXPECT_EQ(entry.path().filename().string().find(".part"), std::string::npos) << entry.path();
+}
+
+TEST(MpiProgram, FailuresEndAllRanksWithOneMessage) {
+    expect_failure("kernel --nonsense --out K.npy", 2, "--nonsense");
+    expect_failure("kernel --data nowhere.csv --out K.npy", 2, "nowhere.csv");
+    expect_failure("kernel --samples 1000 --memory 0.001 --out K.npy", 4, "for each rank");
+    expect_failure("kernel --samples 20 --device cuda:99 --out K.npy", 4, "cuda:99");
+    expect_failure("predict --data sphere:n=20,d=3,seed=1 --out P", 2, "targets");
+}
+
+TEST(MpiProgram, ARefusedSystemIsToldAsByOneRank) {
+    const TemporaryFolder folder;
+    std::string csv = "a,b,y\n";
+    for (int i = 0; i < 12; ++i) csv += fmt::format("{},{},{}\n", i % 4, i % 3 % 2, i);
+    folder.file("twice.csv", csv);
+    const std::string arguments = "predict --data twice.csv --task regression --kernel empirical-ntk --width 4 --out P";
+    const Outcome one = run_program(folder, arguments), all = run_ranks(folder, 3, arguments);
+    EXPECT_EQ(one.code, 3) << one.err;
+    EXPECT_EQ(all.code, 3) << all.err;
+    EXPECT_NE(all.err.find("equal samples"), std::string::npos) << all.err << one.err;
+    EXPECT_EQ(messages(all.err), 1) << all.err;
+}
+
+/// The process with that environment variable of Open MPI, which has the rank.
+pid_t process_of_rank(const TemporaryFolder& folder, int rank) {
+    for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+        const std::string name = entry.path().filename();
+        if (name.find_first_not_of("0123456789") != std::string::npos) continue;
+        const std::string environment = read_bytes(entry.path() / "environ");
+        std::error_code error;
+        if (environment.find(fmt::format("OMPI_COMM_WORLD_RANK={}", rank) + '\0') == std::string::npos) continue;
+        if (std::filesystem::equivalent(std::filesystem::read_symlink(entry.path() / "cwd", error), folder.path(""), error) && !error)
+            return std::stoi(name);
+    }
+    return 0;
+}
+
+TEST(MpiProgram, AKilledRankEndsAll) {
+    using namespace std::chrono;
+    const TemporaryFolder folder;
+    Outcome all;
+    std::jthread running([&] { all = run_ranks(folder, 3, "kernel --data sphere:n=6000,d=64,seed=1 --width 512 --depth 8 --out K.npy"); });
+    pid_t victim = 0;
+    const auto begun = steady_clock::now();
+    // Until it computes: the file that all write is there.
+    const auto writes = [&] {
+        for (const auto& entry : std::filesystem::directory_iterator(folder.path("")))
+            if (entry.path().filename().string().find(".part") != std::string::npos) return true;
+        return false;
+    };
+    while (!writes() && steady_clock::now() - begun < seconds(60)) std::this_thread::sleep_for(milliseconds(20));
+    victim = process_of_rank(folder, 2);
+    ASSERT_GT(victim, 0);
+    ASSERT_EQ(kill(victim, SIGKILL), 0);
+    const auto killed = steady_clock::now();
+    running.join();
+    EXPECT_LT(steady_clock::now() - killed, seconds(30));
+    EXPECT_NE(all.code, 0);
+    EXPECT_FALSE(std::filesystem::exists(folder.path("K.npy")));
+    // The next run removes what was left half-written.
+    ASSERT_EQ(run_ranks(folder, 2, "kernel --samples 10 --width 8 --quiet --out K.npy").code, 0);
+    EXPECT_FALSE(writes());
+}
+
+}  // namespace
+}  // namespace ntk
