@@ -32,20 +32,19 @@ Forward<Real> forward(const Network<Real>& network, InputView<Real> x) {
 }
 
 template <class Real>
-void BackwardPass<Real>::step() {
-    const Architecture& architecture = network_.architecture;
-    const auto& backend = network_.backend();
-    const ConstMatrixView<Real> weight = network_.weight[static_cast<std::size_t>(layer_ - 1)].view();
-    const ConstMatrixView<Real> z = pass_.pre[static_cast<std::size_t>(layer_ - 2)].view();
-    Matrix<Real> next(backend, z.rows() * architecture.outputs, z.cols());
-    if (layer_ == architecture.depth()) {
+Matrix<Real> delta_below(const Network<Real>& network, const Forward<Real>& pass, Index layer, ConstMatrixView<Real> delta) {
+    const Architecture& architecture = network.architecture;
+    const auto& backend = network.backend();
+    const ConstMatrixView<Real> weight = network.weight[static_cast<std::size_t>(layer - 1)].view();
+    const ConstMatrixView<Real> z = pass.pre[static_cast<std::size_t>(layer - 2)].view();
+    Matrix<Real> next(backend, delta.empty() ? z.rows() * architecture.outputs : delta.rows(), z.cols());
+    if (delta.empty()) {
         backend->output_delta(architecture.activation, weight, z, next.view());
     } else {
-        backend->gemm(Transpose::no, Transpose::no, 1, delta(), weight, 0, next.view());
+        backend->gemm(Transpose::no, Transpose::no, 1, delta, weight, 0, next.view());
         backend->multiply_by_slope(architecture.activation, z, next.view());
     }
-    delta_ = std::move(next);
-    --layer_;
+    return next;
 }
 
 template <class Real>
@@ -59,8 +58,8 @@ void backward(const Network<Real>& network, const Forward<Real>& pass,
     }
 }
 
-template class BackwardPass<float>;
-template class BackwardPass<double>;
+template Matrix<float> delta_below(const Network<float>&, const Forward<float>&, Index, ConstMatrixView<float>);
+template Matrix<double> delta_below(const Network<double>&, const Forward<double>&, Index, ConstMatrixView<double>);
 template Forward<float> forward(const Network<float>&, ConstMatrixView<float>);
 template Forward<double> forward(const Network<double>&, ConstMatrixView<double>);
 template void backward(const Network<float>&, const Forward<float>&, const std::function<void(Index, ConstMatrixView<float>)>&);

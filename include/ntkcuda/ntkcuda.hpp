@@ -35,6 +35,10 @@
 #include <ntkcuda/sphere_recursion.hpp>
 #include <ntkcuda/kernel_spectrum.hpp>
 #include <ntkcuda/closed_form.hpp>
+#include <ntkcuda/feature_space.hpp>
+#include <ntkcuda/kernel_operator.hpp>
+#include <ntkcuda/pivoted_cholesky.hpp>
+#include <ntkcuda/conjugate_gradient.hpp>
 #include <ntkcuda/metrics.hpp>
 #include <ntkcuda/exact_moments.hpp>
 #include <ntkcuda/moments.hpp>

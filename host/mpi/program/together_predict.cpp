@@ -22,7 +22,7 @@ public:
           train_(kernel_layout(ranks.size(), task.samples.train.samples(), 0, each_)),
           cross_(kernel_layout(ranks.size(), task.samples.test->samples(), task.samples.train.samples(), each_)),
           memory_(*task.backend, task.arguments.kernel, task.architecture, task.weights.has_value(), targets()) {
-        memory_.limit_jacobian_block(task.run);
+        memory_.fit_to(task.run);
         require_memory();
         if (task.backend->info().kind == DeviceKind::cuda)
             task.run.say("solver    ScaLAPACK on the hosts: the parts of the kernel come there from the GPUs");
