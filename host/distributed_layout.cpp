@@ -9,6 +9,8 @@ namespace {
 constexpr Index most_rows = 240, least_blocks = 8;
 /// Sides that are not small are multiples of this, where OpenBLAS sums every entry as it does without a cut.
 constexpr Index rounded_to = 48;
+/// Rows of samples that are computed at a time against all columns before them: a large piece runs at the rate of a large product.
+constexpr Index rows_together = 768;
 
 Index block_side(Index samples, Index rows_per_sample, int parts) {
     Index side = std::max<Index>(1, std::min(samples / (least_blocks * parts), most_rows / rows_per_sample));
@@ -43,18 +45,25 @@ DistributedLayout row_layout(int ranks, Index rows, Index cols) {
     return {{ranks, 1}, {rows, block_side(rows, 1, ranks), ranks}, {cols, std::max<Index>(1, cols), 1}, false};
 }
 
-std::vector<KernelStep> kernel_steps(const DistributedLayout& samples, int rank) {
+std::vector<KernelPiece> kernel_pieces(const DistributedLayout& samples, int rank) {
     const Index rows = samples.local_rows(rank), cols = samples.local_cols(rank);
-    if (!samples.symmetric) return {{0, rows, cols, false}};
+    if (!samples.symmetric) return {{{0, rows, 0, cols}, false}};
     const RankGrid& grid = samples.grid;
     const Index side = samples.rows.side, row = grid.row_of(rank), col = grid.col_of(rank);
-    std::vector<KernelStep> steps;
-    for (Index first = 0; first < rows; first += side) {
-        const Index block = first / side * grid.rows + row;  // of the rows; its columns are the blocks before it
-        const Index before = block > col ? (block - col + grid.cols - 1) / grid.cols : 0;
-        steps.push_back({first, std::min(side, rows - first), before * side, block % grid.cols == col});
+    const auto global = [&](Index first) { return first / side * grid.rows + row; };  // the block at a row
+    const auto before = [&](Index block) { return block > col ? (block - col + grid.cols - 1) / grid.cols * side : 0; };  // its columns
+    const Index together = std::max<Index>(1, rows_together / side) * side;
+    std::vector<KernelPiece> pieces;
+    for (Index start = 0; start < rows; start += together) {
+        const Index common = before(global(start)), end = std::min(start + together, rows);
+        if (common > 0) pieces.push_back({{start, end - start, 0, common}, false});
+        for (Index first = start; first < end; first += side) {
+            const Index own = before(global(first)), count = std::min(side, rows - first);
+            if (own > common) pieces.push_back({{first, count, common, own - common}, false});
+            if (global(first) % grid.cols == col) pieces.push_back({{first, count, own, count}, true});
+        }
     }
-    return steps;
+    return pieces;
 }
 
 DistributedCost distributed_cost(int ranks, Index n, Index rows_per_sample, Index targets, std::size_t real) {
@@ -67,9 +76,8 @@ DistributedCost distributed_cost(int ranks, Index n, Index rows_per_sample, Inde
     cost.entries = most_local_rows * most_local_cols;
     for (int rank = 0; rank < ranks; ++rank) {
         double computed = 0;
-        for (const KernelStep& step : kernel_steps(samples, rank))
-            computed +=
-                static_cast<double>(step.rows) * (static_cast<double>(step.cols) + (step.own ? static_cast<double>(step.rows + 1) / 2 : 0));
+        for (const KernelPiece& piece : kernel_pieces(samples, rank))
+            computed += static_cast<double>(piece.rows) * static_cast<double>(piece.own ? piece.rows + 1 : 2 * piece.cols) / 2;
         cost.computed = std::max(cost.computed, computed * static_cast<double>(rows_per_sample * rows_per_sample));
     }
     cost.workspace_bytes = 2 * static_cast<double>(layout.rows.side) * (most_local_rows + most_local_cols) * number;

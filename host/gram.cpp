@@ -38,43 +38,31 @@ private:
     BackwardPass<Real> backward_;
 };
 
-/// A rectangle of a kernel in samples; `own`: rows with themselves, the lower triangle.
-struct Piece {
-    Index row, rows, col, cols;
-    bool own;
+Triangle triangle_of(const KernelPiece& piece) { return piece.own ? Triangle::lower : Triangle::full; }
 
-    [[nodiscard]] Triangle triangle() const { return own ? Triangle::lower : Triangle::full; }
-    /// Its rows and columns of operands that have the same number of rows for every sample.
-    template <class Real>
-    [[nodiscard]] ConstMatrixView<Real> left(ConstMatrixView<Real> x, Index samples) const {
-        return part(x, samples, row, rows);
-    }
-    template <class Real>
-    [[nodiscard]] ConstMatrixView<Real> right(ConstMatrixView<Real> x1, ConstMatrixView<Real> x2, Index samples1, Index samples2) const {
-        return own ? left(x1, samples1) : part(x2, samples2, col, cols);
-    }
-    /// Its entries of a kernel with `block` rows and columns a sample.
-    template <class Real>
-    [[nodiscard]] MatrixView<Real> entries(MatrixView<Real> theta, Index block) const {
-        return theta.row_range(row * block, rows * block).col_range(col * block, cols * block);
-    }
+/// The rows of samples [first, first + count) of an operand with the same number of rows for each of `samples`.
+template <class Real>
+ConstMatrixView<Real> rows_of(ConstMatrixView<Real> x, Index samples, Index first, Index count) {
+    if (x.empty()) return x;
+    const Index each = x.rows() / samples;
+    return x.row_range(first * each, count * each);
+}
 
-private:
-    template <class Real>
-    static ConstMatrixView<Real> part(ConstMatrixView<Real> x, Index samples, Index first, Index count) {
-        if (x.empty()) return x;
-        const Index each = x.rows() / samples;
-        return x.row_range(first * each, count * each);
-    }
-};
+/// The operands of a piece: rows of the left one, and of the right one, or of the same.
+template <class Real>
+ConstMatrixView<Real> left_of(const KernelPiece& piece, ConstMatrixView<Real> x1, Index samples) {
+    return rows_of(x1, samples, piece.row, piece.rows);
+}
+template <class Real>
+ConstMatrixView<Real> right_of(const KernelPiece& piece, ConstMatrixView<Real> x1, Index samples1, ConstMatrixView<Real> x2,
+                               Index samples2) {
+    return piece.own ? left_of(piece, x1, samples1) : rows_of(x2, samples2, piece.col, piece.cols);
+}
 
-std::vector<Piece> pieces_of(std::span<const KernelStep> steps) {
-    std::vector<Piece> pieces;
-    for (const KernelStep& step : steps) {
-        if (step.rows > 0 && step.cols > 0) pieces.push_back({step.row, step.rows, 0, step.cols, false});
-        if (step.rows > 0 && step.own) pieces.push_back({step.row, step.rows, step.cols, step.rows, true});
-    }
-    return pieces;
+/// Its entries of a kernel with `block` rows and columns a sample.
+template <class Real>
+MatrixView<Real> entries_of(const KernelPiece& piece, MatrixView<Real> theta, Index block) {
+    return theta.row_range(piece.row * block, piece.rows * block).col_range(piece.col * block, piece.cols * block);
 }
 
 /// One kernel: which layers are added, how, and in which shape. `left` and `right` are the same object for a symmetric kernel.
@@ -89,15 +77,15 @@ public:
           right_(right),
           options_(options),
           progress_(progress),
-          pieces_{{0, left.samples(), 0, right.samples(), symmetric()}} {
+          pieces_{{{0, left.samples(), 0, right.samples()}, symmetric()}} {
         if (options.gram == GramPrecision::half && options.method == Method::jacobian)
             throw Error(ErrorCode::invalid_argument,
                         "products of FP16 operands (--precision fast) are for the layerwise method, not for the Jacobian");
     }
 
     /// Only these are computed.
-    void restrict_to(std::vector<Piece> pieces) {
-        if (options_.gram == GramPrecision::exact) pieces_ = std::move(pieces);
+    void restrict_to(std::span<const KernelPiece> pieces) {
+        if (options_.gram == GramPrecision::exact) pieces_.assign(pieces.begin(), pieces.end());
     }
 
     Matrix<Real> compute() {
@@ -149,7 +137,7 @@ private:
     /// The layers from here to finish() are terms of theta.
     void begin(MatrixView<Real> theta) {
         if (options_.gram == GramPrecision::half && options_.block != Block::diag)
-            half_ = backend().half_gram_sum(theta, pieces_.front().triangle());
+            half_ = backend().half_gram_sum(theta, triangle_of(pieces_.front()));
     }
     void finish() {
         if (half_) half_->finish();
@@ -177,9 +165,9 @@ private:
         const ConstMatrixView<Real> a1 = left_.input(), a2 = right_.input();
         if (half_) return half_->add(a1, a2, d1, d2, scale, shift);
         const Index n1 = left_.samples(), n2 = right_.samples();
-        for (const Piece& piece : pieces_)
-            backend().accumulate_layer_gram(piece.entries(theta, block()), piece.left(a1, n1), piece.right(a1, a2, n1, n2),
-                                            piece.left(d1, n1), piece.right(d1, d2, n1, n2), scale, shift, piece.triangle());
+        for (const KernelPiece& piece : pieces_)
+            backend().accumulate_layer_gram(entries_of(piece, theta, block()), left_of(piece, a1, n1), right_of(piece, a1, n1, a2, n2),
+                                            left_of(piece, d1, n1), right_of(piece, d1, n1, d2, n2), scale, shift, triangle_of(piece));
     }
 
     /// theta += J1 J2^T for the columns that belong to the inputs a1, a2 of this layer (a^{l-1}; for the bias a column of ones),
@@ -223,9 +211,9 @@ private:
 
     void add_gram(ConstMatrixView<Real> j1, ConstMatrixView<Real> j2, double scale, MatrixView<Real> theta) {
         const Index n1 = left_.samples(), n2 = right_.samples();
-        for (const Piece& piece : pieces_)
-            backend().accumulate_gram(piece.entries(theta, block()), piece.left(j1, n1), piece.right(j1, j2, n1, n2), scale,
-                                      piece.triangle());
+        for (const KernelPiece& piece : pieces_)
+            backend().accumulate_gram(entries_of(piece, theta, block()), left_of(piece, j1, n1), right_of(piece, j1, n1, j2, n2), scale,
+                                      triangle_of(piece));
     }
 
     [[nodiscard]] Matrix<Real> ones(Index samples) const {
@@ -239,7 +227,7 @@ private:
     Side<Real>&left_, &right_;
     const EmpiricalOptions& options_;
     const Progress<Index, Index>& progress_;
-    std::vector<Piece> pieces_;
+    std::vector<KernelPiece> pieces_;
     std::unique_ptr<LayerGramSum<Real>> half_;
 };
 
@@ -250,24 +238,24 @@ void refuse_diagonal(const EmpiricalOptions& options) {
 /// Adds the pieces of the NNGP to `kernel`, filled with its constant first, from the activations a^{L-1}, which alone it needs.
 template <class Real>
 void nngp_into(MatrixView<Real> kernel, const Network<Real>& network, const Forward<Real>& left, const Forward<Real>& right,
-               std::span<const Piece> pieces) {
+               std::span<const KernelPiece> pieces) {
     const Architecture& architecture = network.architecture;
     const Index last = architecture.depth() - 1;
     const ConstMatrixView<Real> a1 = left.activation(last), a2 = right.activation(last);
     const double variance = architecture.weight_std * architecture.weight_std / static_cast<double>(architecture.width(last));
     const double constant = architecture.biases == Biases::none ? 0 : architecture.bias_std * architecture.bias_std;
-    for (const Piece& piece : pieces) {
-        const MatrixView<Real> entries = piece.entries(kernel, 1);
+    for (const KernelPiece& piece : pieces) {
+        const MatrixView<Real> entries = entries_of(piece, kernel, 1);
         network.backend()->fill(entries, constant);
-        network.backend()->accumulate_gram(entries, piece.left(a1, a1.rows()), piece.right(a1, a2, a1.rows(), a2.rows()), variance,
-                                           piece.triangle());
+        network.backend()->accumulate_gram(entries, left_of(piece, a1, a1.rows()), right_of(piece, a1, a1.rows(), a2, a2.rows()), variance,
+                                           triangle_of(piece));
     }
 }
 
 template <class Real>
 Matrix<Real> nngp(const Network<Real>& network, const Forward<Real>& left, const Forward<Real>& right) {
     const Index n1 = left.input.rows(), n2 = right.input.rows();
-    const Piece whole{0, n1, 0, n2, &left == &right};
+    const KernelPiece whole{{0, n1, 0, n2}, &left == &right};
     Matrix<Real> kernel(network.backend(), n1, n2);
     nngp_into(kernel.view(), network, left, right, std::span(&whole, 1));
     if (whole.own) network.backend()->mirror_lower(kernel.view());
@@ -316,11 +304,11 @@ void empirical_ntk_into(MatrixView<Real> out, const Network<Real>& network, Inpu
 
 template <class Real>
 void empirical_ntk_into(MatrixView<Real> out, const Network<Real>& network, InputView<Real> x1, InputView<Real> x2,
-                        std::span<const KernelStep> steps, const EmpiricalOptions& options, const Progress<Index, Index>& progress) {
+                        std::span<const KernelPiece> pieces, const EmpiricalOptions& options, const Progress<Index, Index>& progress) {
     refuse_diagonal(options);
     Side<Real> left(network, x1), right(network, x2);
     KernelSum<Real> sum(network, left, right, options, progress);
-    sum.restrict_to(pieces_of(steps));
+    sum.restrict_to(pieces);
     sum.compute(out);
 }
 
@@ -338,10 +326,10 @@ Matrix<Real> empirical_nngp(const Network<Real>& network, InputView<Real> x1, In
 
 template <class Real>
 void empirical_nngp_into(MatrixView<Real> out, const Network<Real>& network, InputView<Real> x1, InputView<Real> x2,
-                         std::span<const KernelStep> steps) {
+                         std::span<const KernelPiece> pieces) {
     const Forward<Real> left = forward(network, x1), right = forward(network, x2);
     network.backend()->fill(out, 0);
-    nngp_into(out, network, left, right, std::span<const Piece>(pieces_of(steps)));
+    nngp_into(out, network, left, right, pieces);
 }
 
 template <class Real>
@@ -378,9 +366,9 @@ Matrix<Real> jacobian(const Network<Real>& network, InputView<Real> x) {
     template void empirical_ntk_into(MatrixView<Real>, const Network<Real>&, ConstMatrixView<Real>, ConstMatrixView<Real>,           \
                                      const EmpiricalOptions&, const Progress<Index, Index>&);                                        \
     template void empirical_ntk_into(MatrixView<Real>, const Network<Real>&, ConstMatrixView<Real>, ConstMatrixView<Real>,           \
-                                     std::span<const KernelStep>, const EmpiricalOptions&, const Progress<Index, Index>&);           \
+                                     std::span<const KernelPiece>, const EmpiricalOptions&, const Progress<Index, Index>&);          \
     template void empirical_nngp_into(MatrixView<Real>, const Network<Real>&, ConstMatrixView<Real>, ConstMatrixView<Real>,          \
-                                      std::span<const KernelStep>);                                                                  \
+                                      std::span<const KernelPiece>);                                                                 \
     template Matrix<Real> empirical_nngp(const Network<Real>&, ConstMatrixView<Real>);                                               \
     template Matrix<Real> empirical_nngp(const Network<Real>&, ConstMatrixView<Real>, ConstMatrixView<Real>);                        \
     template Matrix<Real> jacobian(const Network<Real>&, ConstMatrixView<Real>)

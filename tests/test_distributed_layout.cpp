@@ -45,20 +45,18 @@ TEST(CyclicAxis, DealsEveryIndexOnceInOrder) {
             }
 }
 
-/// Which entries of a part the steps name: 1, or 2 where it is computed with its mirror image (above the diagonal of an own block).
+/// How often the pieces name each entry of a part.
 HostMatrix<double> computed(const DistributedLayout& layout, int rank) {
     HostMatrix<double> times(layout.local_rows(rank), layout.local_cols(rank));
-    for (const KernelStep& step : kernel_steps(layout, rank))
-        for (Index i = 0; i < step.rows; ++i) {
-            for (Index j = 0; j < step.cols; ++j) ++times(step.row + i, j);
-            for (Index j = 0; step.own && j <= i; ++j) ++times(step.row + i, step.cols + j);
-        }
+    for (const KernelPiece& piece : kernel_pieces(layout, rank))
+        for (Index i = 0; i < piece.rows; ++i)
+            for (Index j = 0; j < (piece.own ? i + 1 : piece.cols); ++j) ++times(piece.row + i, piece.col + j);
     return times;
 }
 
-TEST(KernelSteps, ComputeEveryPairOnce) {
+TEST(KernelPieces, ComputeEveryPairOnce) {
     for (const int ranks : {1, 2, 3, 4, 6, 12})
-        for (const Index n : {1, 2, 5, 37, 400}) {
+        for (const Index n : {1, 2, 5, 37, 3000}) {
             const DistributedLayout symmetric = kernel_layout(ranks, n, 0, 1), cross = kernel_layout(ranks, n, 2 * n + 1, 3);
             for (int rank = 0; rank < ranks; ++rank) {
                 const HostMatrix<double> pairs = computed(symmetric, rank), all = computed(cross, rank);
@@ -115,7 +113,7 @@ void check_parts(const std::shared_ptr<Backend<Real>>& backend, const HostMatrix
             if (part.empty()) continue;
             const auto x1 = upload(backend, rows_of(x, samples.rows, samples.grid.row_of(rank))),
                        x2 = upload(backend, rows_of(x, samples.cols, samples.grid.col_of(rank)));
-            compute(part.view(), x1, x2, kernel_steps(samples, rank));
+            compute(part.view(), x1, x2, kernel_pieces(samples, rank));
             const auto entries = download(part);
             for (Index i = 0; i < entries.rows(); ++i)
                 for (Index j = 0; j < entries.cols(); ++j) {
@@ -140,13 +138,13 @@ void check_network_kernels(const std::string& device) {
                 const EmpiricalOptions options{.block = block, .method = method, .gram = gram};
                 check_parts<Real>(backend, x, download(empirical_ntk(network, all.view(), options)), block == Block::full ? 2 : 1,
                                   gram == GramPrecision::half ? tolerance<float>(100) : tolerance<Real>(100),
-                                  [&](MatrixView<Real> out, const auto& x1, const auto& x2, const auto& steps) {
-                                      empirical_ntk_into(out, network, x1.view(), x2.view(), steps, options);
+                                  [&](MatrixView<Real> out, const auto& x1, const auto& x2, const auto& pieces) {
+                                      empirical_ntk_into(out, network, x1.view(), x2.view(), pieces, options);
                                   });
             }
     check_parts<Real>(backend, x, download(empirical_nngp(network, all.view())), 1, tolerance<Real>(100),
-                      [&](MatrixView<Real> out, const auto& x1, const auto& x2, const auto& steps) {
-                          empirical_nngp_into(out, network, x1.view(), x2.view(), steps);
+                      [&](MatrixView<Real> out, const auto& x1, const auto& x2, const auto& pieces) {
+                          empirical_nngp_into(out, network, x1.view(), x2.view(), pieces);
                       });
 }
 

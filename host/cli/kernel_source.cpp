@@ -95,17 +95,17 @@ Matrix<Real> KernelSource<Real>::cross(const Matrix<Real>& x1, const Matrix<Real
 
 template <class Real>
 void KernelSource<Real>::cross_into(MatrixView<Real> out, const Matrix<Real>& x1, const Matrix<Real>& x2,
-                                    std::span<const KernelStep> steps) const {
-    if (name_ == KernelName::empirical_ntk) return empirical_ntk_into(out, *network_, x1.view(), x2.view(), steps, options_);
-    if (name_ == KernelName::empirical_nngp) return empirical_nngp_into(out, *network_, x1.view(), x2.view(), steps);
+                                    std::span<const KernelPiece> pieces) const {
+    if (name_ == KernelName::empirical_ntk) return empirical_ntk_into(out, *network_, x1.view(), x2.view(), pieces, options_);
+    if (name_ == KernelName::empirical_nngp) return empirical_nngp_into(out, *network_, x1.view(), x2.view(), pieces);
     backend_->fill(out, 0);
-    for (const KernelStep& step : steps) {
-        const ConstMatrixView<Real> rows = x1.view().row_range(step.row, step.rows);
-        const MatrixView<Real> entries = out.row_range(step.row, step.rows);
-        if (step.cols > 0)
-            infinite_width_kernel_into(entries.col_range(0, step.cols), backend_, architecture_, infinite(), rows,
-                                       x2.view().row_range(0, step.cols));
-        if (step.own) infinite_width_kernel_into(entries.col_range(step.cols, step.rows), backend_, architecture_, infinite(), rows);
+    for (const KernelPiece& piece : pieces) {
+        const ConstMatrixView<Real> rows = x1.view().row_range(piece.row, piece.rows);
+        const MatrixView<Real> entries = out.row_range(piece.row, piece.rows).col_range(piece.col, piece.cols);
+        if (piece.own)
+            infinite_width_kernel_into(entries, backend_, architecture_, infinite(), rows);
+        else
+            infinite_width_kernel_into(entries, backend_, architecture_, infinite(), rows, x2.view().row_range(piece.col, piece.cols));
     }
 }
 

@@ -50,8 +50,8 @@ public:
     [[nodiscard]] Matrix<Real> symmetric(const Matrix<Real>& x) const;
     /// Rows x1, columns x2; not for Block::diag.
     [[nodiscard]] Matrix<Real> cross(const Matrix<Real>& x1, const Matrix<Real>& x2) const;
-    /// The parts of `cross` that `steps` name, as `symmetric` has them, at their places in `out`; what the rest of it holds has no meaning.
-    void cross_into(MatrixView<Real> out, const Matrix<Real>& x1, const Matrix<Real>& x2, std::span<const KernelStep> steps) const;
+    /// The parts of `cross` that `pieces` name, as `symmetric` has them, at their places in `out`; what the rest of it holds has no meaning.
+    void cross_into(MatrixView<Real> out, const Matrix<Real>& x1, const Matrix<Real>& x2, std::span<const KernelPiece> pieces) const;
     /// The diagonal that `symmetric` would have: (n r) x 1.
     [[nodiscard]] Matrix<Real> diagonal(const Matrix<Real>& x) const;
     /// f_0(x), n x O; only for empirical kernels.

@@ -88,10 +88,10 @@ private:
 /// Of the blocks on the diagonal, the upper triangle.
 template <class Real>
 void mirror_diagonal_blocks(const DistributedLayout& layout, int rank, MatrixView<Real> part) {
-    for (const KernelStep& step : kernel_steps(layout, rank)) {
-        if (!step.own) continue;
-        Real* block = part.data() + step.row * part.stride() + step.cols;
-        for (Index i = 0; i < step.rows; ++i)
+    for (const KernelPiece& piece : kernel_pieces(layout, rank)) {
+        if (!piece.own) continue;
+        Real* block = part.data() + piece.row * part.stride() + piece.col;
+        for (Index i = 0; i < piece.rows; ++i)
             for (Index j = 0; j < i; ++j) block[j * part.stride() + i] = block[i * part.stride() + j];
     }
 }

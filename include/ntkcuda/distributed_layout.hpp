@@ -59,7 +59,7 @@ struct DistributedLayout {
 [[nodiscard]] DistributedLayout row_layout(int ranks, Index rows, Index cols);
 
 /// What a rank computes of its part: all of a cross kernel; of a symmetric one the blocks on and below the diagonal.
-[[nodiscard]] std::vector<KernelStep> kernel_steps(const DistributedLayout& samples, int rank);
+[[nodiscard]] std::vector<KernelPiece> kernel_pieces(const DistributedLayout& samples, int rank);
 
 /// What distributing costs a rank at most.
 struct DistributedCost {

@@ -67,11 +67,12 @@ template <class Real>
 void empirical_ntk_into(MatrixView<Real> out, const Network<Real>& network, InputView<Real> x1, InputView<Real> x2,
                         const EmpiricalOptions& options = {}, const Progress<Index, Index>& progress = {});
 
-/// The parts of the cross kernel that `steps` name, from one pass over x1 and one over x2; the rest of `out` is 0. With GramPrecision::half
-/// and with a term of a layer for options.per_layer likewise, but half computes every entry. Throws as the cross kernel.
+/// The parts of the cross kernel that `pieces` name, from one pass over x1 and one over x2; the rest of `out` is 0. With
+/// GramPrecision::half and with a term of a layer for options.per_layer likewise, but half computes every entry. Throws as the cross
+/// kernel.
 template <class Real>
 void empirical_ntk_into(MatrixView<Real> out, const Network<Real>& network, InputView<Real> x1, InputView<Real> x2,
-                        std::span<const KernelStep> steps, const EmpiricalOptions& options = {},
+                        std::span<const KernelPiece> pieces, const EmpiricalOptions& options = {},
                         const Progress<Index, Index>& progress = {});
 
 /// Empirical NNGP (conjugate kernel): sigma_w^2/n_{L-1} <a^{L-1}(x), a^{L-1}(x')> + sigma_b^2, n1 x n2 (it is the same for every output).
@@ -81,10 +82,10 @@ template <class Real>
 template <class Real>
 [[nodiscard]] Matrix<Real> empirical_nngp(const Network<Real>& network, InputView<Real> x1, InputView<Real> x2);
 
-/// The parts that `steps` name; the rest of `out` (x1.rows() x x2.rows()) is 0.
+/// The parts that `pieces` name; the rest of `out` (x1.rows() x x2.rows()) is 0.
 template <class Real>
 void empirical_nngp_into(MatrixView<Real> out, const Network<Real>& network, InputView<Real> x1, InputView<Real> x2,
-                         std::span<const KernelStep> steps);
+                         std::span<const KernelPiece> pieces);
 
 /// The per-sample Jacobian: (n O) x P, rows sample * O + output, columns W^1 (row-major), b^1, W^2, ... as derivatives with respect to
 /// (omega, beta) or (W, b) according to the parametrization; biases only when trained.

@@ -26,10 +26,8 @@ struct KernelBlocks {
     [[nodiscard]] Index count() const;
 };
 
-/// Parts of the kernel of x1 (rows) with x2 (columns): samples [row, row + rows) of x1 with the first `cols` of x2, and where `own` is set,
-/// in the columns behind these, with themselves, of which the lower triangle.
-struct KernelStep {
-    Index row = 0, rows = 0, cols = 0;
+/// Part of a cross kernel. `own`: its rows and columns are the same samples, and of them the lower triangle is meant.
+struct KernelPiece : SampleBlock {
     bool own = false;
 };
 

@@ -38,7 +38,7 @@ void KernelPart<Real>::on_device(bool fresh, const Work& work) {
 
 template <class Real>
 void KernelPart<Real>::compute(const KernelSource<Real>& source) {
-    on_device(true, [&](MatrixView<Real> out) { source.cross_into(out, x1_, x2_, kernel_steps(layout_, rank_)); });
+    on_device(true, [&](MatrixView<Real> out) { source.cross_into(out, x1_, x2_, kernel_pieces(layout_, rank_)); });
 }
 
 template <class Real>
