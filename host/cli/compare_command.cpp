@@ -209,16 +209,19 @@ void compute(const Arguments& a, Run& run) {
     }
     run.require_memory(fmt::format("comparing on {} + {} samples", n, m), bytes);
     Report report(run, a.run.out);
-    State state(a, report.path("state"), compare_parameters(backends.front(), samples.train, *samples.test, options));
+    std::optional<State> state;  // the root's
+    if (run.ranks().root())
+        state.emplace(a, report.path("state"), compare_parameters(backends.front(), samples.train, *samples.test, options));
     const CompareResult result = run.timed("compare", true, [&] {
         Progress progress(run, "networks");
         return compare<Real>(
-            Workers<Real>(backends), samples.train, *samples.test, options, [&](Index done, Index total) { progress(done, total); },
-            &state);
+            Workers<Real>(backends, run.ranks()), samples.train, *samples.test, options,
+            [&](Index done, Index total) { progress(done, total); }, state ? &*state : nullptr);
     });
-    if (state.found() > 0)
-        run.say(fmt::format("resumed   {} of {} networks were there already{}", state.found(), result.networks.size(),
-                            state.found() == static_cast<Index>(result.networks.size()) ? ": the sweep was finished" : ""));
+    if (!run.writes()) return;
+    if (state->found() > 0)
+        run.say(fmt::format("resumed   {} of {} networks were there already{}", state->found(), result.networks.size(),
+                            state->found() == static_cast<Index>(result.networks.size()) ? ": the sweep was finished" : ""));
     for (const auto& cell : result.cells)
         if (cell.failures > 0)
             run.warn(fmt::format("depth {}, width {}: {} of {} networks have no predictor: {}", cell.depth, cell.width, cell.failures,
@@ -259,11 +262,9 @@ void add_compare_command(CLI::App& program) {
         "Examples:\n  ntkcuda compare --depths 2,3,5 --widths 64,256,1024 --seeds 20 --out sweep\n"
         "  ntkcuda compare --data sphere:n=100,d=10,seed=1 --widths 32,64,128 --seeds 100 --out sphere");
     command->callback([a] {
-        on_root([&] {
-            const auto held = hold_output(a->run, "compare.csv, the figure and run.json");
-            Run run("compare", a->run);
-            with_precision(a->run, Fast::refused, [&]<class Real>(std::type_identity<Real>) { compute<Real>(*a, run); });
-        });
+        const auto held = hold_output(a->run, "compare.csv, the figure and run.json");
+        Run run("compare", a->run);
+        with_precision(a->run, Fast::refused, [&]<class Real>(std::type_identity<Real>) { compute<Real>(*a, run); });
     });
 }
 

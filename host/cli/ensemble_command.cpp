@@ -119,13 +119,14 @@ public:
           x_(x),
           exact_(make_backend<double>(workers.backends().front()->info().id(), run.arguments().threads)) {}
 
-    /// Draws the ensemble, writes its files, and returns it.
+    /// Draws the ensemble with all ranks, has the root write its files, and returns it.
     Ensemble operator()(const Architecture& architecture, const std::string& directory, Report& report, bool whole_report) {
         const EnsembleOptions options = ensemble_options(a_, architecture, x_.rows());
         run_.require_memory("the numbers of one chunk of networks", ensemble_bytes(options, x_.rows(), sizeof(Real)));
         const std::string state = (std::filesystem::path(directory) / "state").string();
-        if (a_.force) std::filesystem::remove_all(state);
-        const auto store = open_ensemble_store(state, ensemble_parameters(*workers_.backends().front(), x_, options));
+        const bool root = run_.ranks().root();
+        if (root && a_.force) std::filesystem::remove_all(state);
+        const auto store = root ? open_ensemble_store(state, ensemble_parameters(*workers_.backends().front(), x_, options)) : nullptr;
         Index found = -1;
         Ensemble result = run_.timed("ensemble", true, [&] {
             Progress progress(run_, "networks");
@@ -137,6 +138,7 @@ public:
                 },
                 store.get());
         });
+        if (!root) return result;
         if (found > 0)
             run_.say(fmt::format("resumed   {} of {} networks were there already{}", found, a_.networks,
                                  found == a_.networks ? ": the ensemble was finished" : ""));
@@ -250,7 +252,7 @@ void compute(Arguments& a, Run& run) {
         run.parameters["widths"] = a.widths;
         if (architecture.hidden.empty()) refuse("--widths with --depth 1: a linear model has no width");
     }
-    const Workers<Real> workers(run.backends<Real>());
+    const Workers<Real> workers(run.backends<Real>(), run.ranks());
     if (run.planning()) return plan<Real>(a, run, workers.backends().front(), architecture, x.rows());
     run.results["ensembles"] = Json::array();
     Report report(run, a.run.out);
@@ -258,6 +260,7 @@ void compute(Arguments& a, Run& run) {
     std::vector<std::string> files{"width.csv"};
     if (a.widths.empty()) {
         (void)study(architecture, a.run.out, report, true);
+        if (!run.writes()) return;
         files = study.files();
     } else {
         std::vector<Ensemble> sweep;
@@ -268,6 +271,7 @@ void compute(Arguments& a, Run& run) {
             const auto held = hold_output_directory(folder);
             sweep.push_back(study(architecture, folder, report, false));
         }
+        if (!run.writes()) return;
         const EnsembleLimit limit = study.limit(architecture);
         Rows table;
         write_text(report.path("width.csv"), width_csv(sweep.front().entries(), sweep, limit, a.widths, table));
@@ -317,14 +321,12 @@ void add_ensemble_command(CLI::App& program) {
                     "  ntkcuda ensemble --samples 20 --depth 3 --widths 64,128,256 --sampler conditional --out sweep",
                     default_samples));
     command->callback([a] {
-        on_root([&] {
-            const auto held = hold_output(a->run, "mean.npy, ensemble.csv, the figures and run.json");
-            Run run("ensemble", a->run);
-            run.parameters.update(Json{{"networks", a->networks}, {"sampler", a->sampler}, {"block", a->block}, {"per-layer", a->per_layer}});
-            if (!a->entries.empty()) run.parameters["entries"] = a->entries;
-            if (!a->covariances.empty()) run.parameters["covariances"] = a->covariances;
-            with_precision(a->run, Fast::refused, [&]<class Real>(std::type_identity<Real>) { compute<Real>(*a, run); });
-        });
+        const auto held = hold_output(a->run, "mean.npy, ensemble.csv, the figures and run.json");
+        Run run("ensemble", a->run);
+        run.parameters.update(Json{{"networks", a->networks}, {"sampler", a->sampler}, {"block", a->block}, {"per-layer", a->per_layer}});
+        if (!a->entries.empty()) run.parameters["entries"] = a->entries;
+        if (!a->covariances.empty()) run.parameters["covariances"] = a->covariances;
+        with_precision(a->run, Fast::refused, [&]<class Real>(std::type_identity<Real>) { compute<Real>(*a, run); });
     });
 }
 

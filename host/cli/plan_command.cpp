@@ -77,7 +77,7 @@ void add_plan_command(CLI::App& program) {
         "Examples:\n  ntkcuda plan kernel --data gaussian:n=1000000,d=784,seed=1 --depth 3 --width 512 --ranks 1,8,64\n"
         "  ntkcuda plan --save-rates rates.json\n"
         "  ntkcuda plan predict --data digits --depth 5 --rates rates.json");
-    command->callback([a] { execute(*a); });
+    command->callback([a] { on_root([&] { execute(*a); }); });
 }
 
 }  // namespace ntk::cli

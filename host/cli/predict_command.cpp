@@ -99,20 +99,26 @@ constexpr const char* no_coefficients =
     "differences); "
     "give a --ridge";
 
+/// What the root finds, on every rank.
+bool agreed(bool on_this_rank) {
+    const auto mine = static_cast<std::byte>(on_this_rank);
+    return ranks().broadcast(std::span(&mine, 1)).front() != std::byte{0};
+}
+
 /// The same on the root alone, which is all that writes a solution; none, for every rank, where the differences do not resolve it.
 std::optional<Solution> differences_on_root(const std::shared_ptr<Backend<double>>& backend, const KernelFamily& family,
                                             const Samples& samples, Index depth) {
     std::optional<Solution> solution;
-    std::byte found{};
+    bool found = false;
     on_root([&] {
         try {
             solution = solve_by_differences(backend, family, samples, depth);
-            found = std::byte{1};
+            found = true;
         } catch (const Error& e) {
             if (e.code() != ErrorCode::not_positive_definite) throw;
         }
     });
-    if (ranks().broadcast(std::span(&found, 1)).front() == std::byte{0}) return std::nullopt;
+    if (!agreed(found)) return std::nullopt;
     return solution ? std::move(solution) : Solution();
 }
 
@@ -124,7 +130,8 @@ Solution cholesky_or_differences(const PredictTask<Real>& task, const Factorise&
     const Index depth = task.architecture.depth();
     std::optional<KernelFamily> family;
     if constexpr (std::is_same_v<Real, double>) family = family_by_differences(task.arguments, samples, task.architecture);
-    if (family && depth_memory(differences(*family, depth), samples.train.x, samples.test->x).device > task.run.memory_available())
+    if (family &&
+        !agreed(depth_memory(differences(*family, depth), samples.train.x, samples.test->x).device <= task.run.memory_available()))
         family.reset();
     double condition = std::numeric_limits<double>::infinity();
     std::exception_ptr refusal;

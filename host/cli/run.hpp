@@ -70,7 +70,7 @@ public:
     /// Those of a --device that may name several.
     template <class Real>
     [[nodiscard]] std::vector<std::shared_ptr<Backend<Real>>> backends() {
-        return use(make_backends<Real>(arguments_.device, arguments_.threads));
+        return use(make_backends<Real>(own_device(arguments_.device), arguments_.threads));
     }
     /// Bytes that --memory allows on each device, or that were free at the start on the device with the least.
     [[nodiscard]] double memory_available() const;

@@ -113,14 +113,17 @@ private:
     /// Every rank adds what its columns of the cross kernel give.
     [[nodiscard]] HostMatrix<Real> predictions(const HostMatrix<Real>& coefficients, const HostMatrix<Real>& start) const {
         const DistributedLayout layout = entries(cross_);
-        HostMatrix<Real> all(layout.rows.size, coefficients.cols());
+        const Index columns = coefficients.cols();
+        HostMatrix<Real> all(layout.rows.size, columns), mine(cross_part_.cols(), columns), product(cross_part_.rows(), columns);
         if (ranks_.root() && !start.empty()) all = start;
-        for (Index i = 0; i < cross_part_.rows(); ++i) {
-            const Index row = layout.global_row(ranks_.rank(), i);
-            for (Index j = 0; j < cross_part_.cols(); ++j) {
-                const Index col = layout.global_col(ranks_.rank(), j);
-                for (Index t = 0; t < all.cols(); ++t) all(row, t) += cross_part_(i, j) * coefficients(col, t);
-            }
+        for (Index j = 0; j < mine.rows(); ++j)
+            std::copy_n(coefficients.data() + layout.global_col(ranks_.rank(), j) * columns, columns, mine.data() + j * columns);
+        if (!cross_part_.empty())
+            make_backend<Real>("cpu", task_.run.arguments().threads)
+                ->gemm(Transpose::no, Transpose::no, 1, cross_part_.view(), std::as_const(mine).view(), 0, product.view());
+        for (Index i = 0; i < product.rows(); ++i) {
+            Real* row = all.data() + layout.global_row(ranks_.rank(), i) * columns;
+            for (Index t = 0; t < columns; ++t) row[t] += product(i, t);
         }
         ranks_.sum(std::span(all.data(), static_cast<std::size_t>(all.size())));
         return all;
