@@ -63,6 +63,14 @@ void add_plan_options(CLI::App& command, PlanArguments& plan) {
         ->group(group);
 }
 
+void add_iterations_option(CLI::App& command, PlanArguments& plan) {
+    command.add_option("--iterations", plan.iterations, "dry run: iterations of conjugate gradients that are assumed")
+        ->check(CLI::PositiveNumber)
+        ->needs("--dry-run")
+        ->capture_default_str()
+        ->group("Plan");
+}
+
 void add_data_options(CLI::App& command, DataArguments& data, bool with_split) {
     const auto group = "Data";
     command

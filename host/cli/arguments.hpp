@@ -35,7 +35,8 @@ struct PlanArguments {
     bool dry_run = false;  ///< everything is checked and planned, and nothing computed or written
     std::string rates;     ///< a file; empty: measured
     std::vector<int> ranks{1};
-    Index targets = 0;  ///< of data that have none; 0: as the run itself
+    Index targets = 0;       ///< of data that have none; 0: as the run itself
+    Index iterations = 100;  ///< of conjugate gradients, which nobody knows before
 };
 
 struct RunArguments {
@@ -54,6 +55,8 @@ struct RunArguments {
 void add_run_options(CLI::App& command, RunArguments& run);
 /// --dry-run and what belongs to it.
 void add_plan_options(CLI::App& command, PlanArguments& plan);
+/// --iterations, of a command with a solver that iterates; after the others.
+void add_iterations_option(CLI::App& command, PlanArguments& plan);
 /// --data and what belongs to it; `with_split` adds --split and --split-seed (commands that hold out test samples).
 void add_data_options(CLI::App& command, DataArguments& data, bool with_split);
 /// Activation, stds, biases, parametrization, outputs, seed; `with_shape` adds --depth, --width, --hidden, --weights.

@@ -1,44 +1,11 @@
 #include "plan_outline.hpp"
 
-#include <fmt/format.h>
+#include "plan_parts.hpp"
 
-#include <algorithm>
+#include <fmt/format.h>
 
 namespace ntk::cli {
 namespace {
-
-KernelWork kernel_work(const Run& run, const KernelArguments& kernel, const Architecture& architecture) {
-    const KernelName name = parse_kernel(kernel.kernel);
-    KernelWork work;
-    work.architecture = architecture;
-    work.finite = is_empirical(name);
-    work.kernel = name == KernelName::empirical_ntk || name == KernelName::ntk ? InfiniteKernel::ntk : InfiniteKernel::nngp;
-    work.block = parse_block(kernel.block);
-    work.method = kernel.method == "jacobian" ? Method::jacobian : Method::layerwise;
-    work.gram = kernel.gram;
-    work.real_bytes = run.arguments().real_bytes();
-    return work;
-}
-
-void append(std::vector<Phase>& phases, std::vector<Phase> more, const std::string& prefix = {}) {
-    for (Phase& phase : more) {
-        phase.name = prefix + phase.name;
-        phases.push_back(std::move(phase));
-    }
-}
-
-/// What has been loaded, or would be: numbers drawn, or bytes read as float64.
-Phase data_phase(const Run& run) {
-    const auto source = run.data.at("source").get<std::string>();
-    const Json tests = run.data.at("test_samples");
-    const double numbers =
-        (run.data.at("samples").get<double>() + (tests.is_null() ? 0 : tests.get<double>())) * run.data.at("features").get<double>();
-    const bool drawn = source.starts_with("sphere") || source.starts_with("gaussian");
-    constexpr double passes = 4;  // normalised, converted, copied
-    const Work touched{Operation::memory, passes * numbers * sizeof(double)};
-    if (!drawn) return {"samples", "data", {touched}};
-    return {"samples", "data", {{Operation::host_normals, numbers}, touched}};
-}
 
 double numbers_in_file(const KernelMemory& memory, const KernelPlan& plan, bool symmetric_or_diagonal) {
     return memory.result(plan.blocks.rows, symmetric_or_diagonal ? 0 : plan.blocks.cols);
@@ -52,29 +19,6 @@ std::string tiling(const Run& run, const KernelPlan& plan) {
         plan.blocks.count(), plan.blocks.side, readable_bytes(plan.whole_bytes), run.memory_available_text(),
         work.passes / static_cast<double>(plan.blocks.symmetric ? plan.blocks.rows : plan.blocks.rows + plan.blocks.cols));
 }
-
-/// The part of a kernel that a rank has: rows of `n1` samples and columns of `n2`, or of n1 again.
-struct Part {
-    RankShare share;
-    BlockWork work;
-    double stored = 0;  ///< pairs, both triangles
-};
-
-Part part_of(int ranks, Index n1, Index n2, double rows_per_sample, std::size_t real) {
-    const auto rows = static_cast<double>(n1), cols = static_cast<double>(n2);
-    Part part{rank_share(ranks, rows, rows_per_sample, real), {}, 0};
-    if (n2 > 0) part.share.cols = rank_share(ranks, cols, rows_per_sample, real).cols;
-    part.stored = part.share.rows * part.share.cols;
-    part.work = {part.share.rows + part.share.cols, n2 > 0 ? part.stored : rows * (rows + 1) / 2 / ranks};
-    return part;
-}
-
-/// Blocks below the diagonal go to where their mirror images are.
-Phase mirror_phase(const KernelWork& kernel, const Part& part, const char* timing) {
-    return {"mirror", timing, {{Operation::link, kernel.entries(part.stored) / 2 * static_cast<double>(kernel.real_bytes)}}};
-}
-
-Phase link_phase(const std::string& name, double bytes) { return {name, "solve", {{Operation::link, bytes}}}; }
 
 }  // namespace
 
@@ -131,54 +75,6 @@ PlanOutline jacobian_outline(const Run& run, const Architecture& architecture, c
     for (Phase& phase : one.phases)
         if (phase.timing == "kernel") phase.timing = "jacobian";
     outline.ranks.push_back(std::move(one));
-    return outline;
-}
-
-PlanOutline predict_outline(const Run& run, const PredictArguments& a, const Architecture& architecture, const KernelMemory& memory,
-                            const SampleCounts& size) {
-    require_kernel(a.kernel, architecture, memory.given_weights());
-    const KernelWork work = kernel_work(run, a.kernel, architecture);
-    const auto n = static_cast<double>(size.samples), m = static_cast<double>(size.tests);
-    SystemWork system;
-    system.rows = n * work.rows_per_sample();
-    system.tests = m * work.rows_per_sample();
-    system.targets = work.block == Block::full ? 1 : static_cast<double>(size.targets);
-    system.values = static_cast<double>(std::max(a.ridges.size(), a.times.size()));
-    system.spectrum = a.path() || !a.times.empty();
-    system.posterior = a.posterior;
-    system.coarse = work.gram == GramPrecision::half;
-    system.real_bytes = work.real_bytes;
-
-    PlanOutline outline;
-    outline.what = fmt::format("prediction of {} tests from {} samples, {} target{}, {} ({})", size.tests, size.samples, size.targets,
-                               size.targets == 1 ? "" : "s", a.kernel.kernel, a.kernel.block);
-    outline.choices = {{"solver", system.spectrum ? "eigendecomposition: every ridge and time from one" : "cholesky: n^3 / 3, in place"}};
-    outline.host_memory = memory.host(size.samples + size.tests);
-    outline.file_bytes = m * static_cast<double>(size.targets) * sizeof(double) * (1 + (system.values > 1 ? system.values : 0));
-    for (const int ranks : run.arguments().plan.ranks) {
-        RankOutline one{ranks, {data_phase(run)}, predict_bytes(a, memory, size)};
-        append(one.phases, network_phases(work));
-        if (ranks == 1) {
-            append(one.phases, kernel_phases(work, {n, n * (n + 1) / 2}, n * n));
-            append(one.phases, kernel_phases(work, {n + m, m * n}, m * n), "cross ");
-            append(one.phases, system_phases(system));
-        } else {
-            const Part part = part_of(ranks, size.samples, 0, work.rows_per_sample(), work.real_bytes);
-            const Part cross = part_of(ranks, size.tests, size.samples, work.rows_per_sample(), work.real_bytes);
-            append(one.phases, kernel_phases(work, part.work, part.stored));
-            one.phases.push_back(mirror_phase(work, part, "kernel"));
-            append(one.phases, kernel_phases(work, cross.work, cross.stored), "cross ");
-            for (Phase& phase : system_phases(system)) {
-                for (Work& w : phase.work) w.amount /= ranks;
-                one.phases.push_back(std::move(phase));
-            }
-            one.phases.push_back(link_phase("panels", part.share.link_bytes));
-            one.memory = predict_rank_bytes(a, memory, size, static_cast<Index>(part.share.rows), static_cast<Index>(part.share.cols),
-                                            static_cast<Index>(cross.share.rows));
-        }
-        one.phases.push_back(write_phase(outline.file_bytes));
-        outline.ranks.push_back(std::move(one));
-    }
     return outline;
 }
 

@@ -14,7 +14,8 @@ namespace ntk::cli {
 struct RankOutline {
     int ranks = 1;
     std::vector<Phase> phases;
-    double memory = 0;  ///< bytes on its device
+    double memory = 0;           ///< bytes on its device
+    std::string solver, reason;  ///< of a prediction: what it would choose, and why
 };
 
 struct PlanOutline {
@@ -31,6 +32,8 @@ struct PlanOutline {
 /// `bytes`: on the device.
 [[nodiscard]] PlanOutline jacobian_outline(const Run& run, const Architecture& architecture, const KernelMemory& memory, Index samples,
                                            double bytes);
+/// Each number of ranks with the solver that it would choose: Cholesky where the matrix fits; else the space of the features of a finite
+/// network, where these are fewer than the rows and fit; else conjugate gradients.
 [[nodiscard]] PlanOutline predict_outline(const Run& run, const PredictArguments& arguments, const Architecture& architecture,
                                           const KernelMemory& memory, const SampleCounts& size);
 

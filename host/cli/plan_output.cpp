@@ -99,15 +99,20 @@ void show_plan(Run& run, const std::shared_ptr<Backend<Real>>& backend, const Pl
     run.say("\n" + table(phase_rows(first, rates, sizeof(Real))));
 
     Json ranks = Json::array();
+    const bool solved = !first.solver.empty();
     Rows rows{{"ranks", "memory of each", "fits", "time"}};
+    if (solved) rows.front().emplace_back("solver");
     for (const RankOutline& one : outline.ranks) {
         const bool fits = one.memory <= available;
         const double seconds = total(one, rates, sizeof(Real));
         rows.push_back({std::to_string(one.ranks), readable_bytes(one.memory), fits ? "yes" : "no", readable_seconds(seconds)});
+        if (solved) rows.back().push_back(one.solver);
         ranks.push_back({{"ranks", one.ranks},
                          {"memory", one.memory},
                          {"fits", fits},
                          {"seconds", seconds},
+                         {"solver", solved ? Json(one.solver) : Json()},
+                         {"reason", solved ? Json(one.reason) : Json()},
                          {"phases", phases_json(one, rates, sizeof(Real))}});
     }
     if (outline.ranks.size() > 1) run.say("\n" + table(rows));

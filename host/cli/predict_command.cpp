@@ -383,6 +383,7 @@ void add_predict_command(CLI::App& program) {
     add_file_options(*command, *a);
     add_run_options(*command, a->run);
     add_plan_options(*command, a->run.plan);
+    add_iterations_option(*command, a->run.plan);
     command->footer(
         "Examples:\n  ntkcuda predict --depth 5 --ridge 1e-6 --out digits\n"
         "  ntkcuda predict --data train.csv --test test.csv --kernel nngp --posterior --ridge 0.01 --out run\n"
