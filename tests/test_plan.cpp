@@ -283,7 +283,7 @@ TEST(Plan, RefusesAsTheRunDoes) {
     (void)folder.file("broken.json", "{");
     const auto before = folder.entries();
     for (const Refusal& refusal : std::vector<Refusal>{
-             {"plan predict --data gaussian:n=100000,d=10,seed=1 --targets 1 --rates rates.json", 4, {"GiB", "a device|free|cpu"}},
+             {"plan predict --data gaussian:n=100000,d=10,seed=1 --targets 1 --rates rates.json", 4, {"iB", "free"}},
              {"predict --dry-run --data gaussian:n=100,d=10,seed=1", 2, {"targets"}},
              {"kernel --dry-run --samples 10 --block diag --test digits", 2, {"diag"}},
              {"kernel --dry-run --samples 10 --kernel ntk --method jacobian", 2, {"--method jacobian"}},
