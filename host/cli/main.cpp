@@ -4,6 +4,7 @@
 #include "commands.hpp"
 #include "program_pages.hpp"
 #include "run.hpp"
+#include "terminal.hpp"
 
 #include "host/openblas_core.hpp"
 
@@ -64,7 +65,8 @@ void occupy_standard_files() {
 
 /// Without an allocation of its own.
 int fail(const char* message, int code) {
-    for (const char* part : {"ntkcuda: ", message, "\n"}) std::fputs(part, stderr);
+    const auto [red, plain] = paint(stderr, Colour::bad);
+    for (const char* part : {red, "ntkcuda: ", plain, message, "\n"}) std::fputs(part, stderr);
     return code;
 }
 

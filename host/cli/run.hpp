@@ -3,6 +3,7 @@
 // One run of a command: its device, messages, timings, warnings, and the record that becomes run.json.
 
 #include "arguments.hpp"
+#include "units.hpp"
 
 #include <ntkcuda/backend.hpp>
 #include <ntkcuda/rates.hpp>
@@ -132,10 +133,6 @@ auto with_precision(const RunArguments& arguments, Fast fast, Work&& work) {
 
 /// Versions of the program and the libraries it runs on.
 [[nodiscard]] Json libraries();
-/// "1.5 GiB".
-[[nodiscard]] std::string readable_bytes(double bytes);
-/// "40 s", "12 min", "3.5 h".
-[[nodiscard]] std::string readable_time(double seconds);
 
 /// The parameters of a network, named like the options.
 [[nodiscard]] Json network_parameters(const NetworkArguments& arguments, const Architecture& architecture);
