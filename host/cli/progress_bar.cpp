@@ -30,21 +30,29 @@ ProgressBar::~ProgressBar() {
 
 void ProgressBar::operator()(Index done, Index total) {
     const std::lock_guard lock(mutex_);
-    if (first_ < 0) first_ = done - 1;
-    set(done, total, elapsed() / static_cast<double>(std::max<Index>(1, done - first_)) * static_cast<double>(total - done));
+    set(done, total);
+    left_ = rate() > 0 ? static_cast<double>(total - done) / rate() : 0;
 }
 
 void ProgressBar::operator()(Index done, Index total, double left) {
     const std::lock_guard lock(mutex_);
-    if (first_ < 0) first_ = 0;
-    set(done, total, left);
+    set(done, total);
+    left_ = left;
 }
 
-void ProgressBar::set(Index done, Index total, double left) {
+void ProgressBar::set(Index done, Index total) {
     done_ = done;
     total_ = total;
-    left_ = left;
     set_at_ = elapsed();
+    // What is there at once was found, not made.
+    if (first_at_ >= 0 && set_at_ > timing_.after / 4) return;
+    first_done_ = done;
+    first_at_ = set_at_;
+}
+
+double ProgressBar::rate() const {
+    if (done_ > first_done_) return static_cast<double>(done_ - first_done_) / (set_at_ - first_at_);
+    return done_ > 0 && first_at_ > timing_.after / 4 ? 1 / set_at_ : 0;  // of the first step
 }
 
 void ProgressBar::erase() {
@@ -86,10 +94,9 @@ void ProgressBar::wipe() {
 
 std::string ProgressBar::status() const {
     const double now = elapsed();
-    const Index steps = done_ - first_;
     if (total_ == 0) return fmt::format("{}, {} so far", what_, readable_time(now));
-    if (done_ == 0 || steps <= 0) return fmt::format("{} {}/{}, {} so far", what_, done_, total_, readable_time(now));
-    return fmt::format("{} {}/{}, {}, about {} left", what_, done_, total_, readable_rate(static_cast<double>(steps) / set_at_),
+    if (rate() == 0) return fmt::format("{} {}/{}, {} so far", what_, done_, total_, readable_time(now));
+    return fmt::format("{} {}/{}, {}, about {} left", what_, done_, total_, readable_rate(rate()),
                        readable_time(std::max(0.0, left_ - (now - set_at_))));
 }
 

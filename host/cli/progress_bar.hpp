@@ -37,7 +37,9 @@ public:
 private:
     using Clock = std::chrono::steady_clock;
 
-    void set(Index done, Index total, double left);
+    void set(Index done, Index total);
+    /// Steps a second; 0 while nothing is known.
+    [[nodiscard]] double rate() const;
     void keep_showing(const std::stop_token& stop);
     void show();
     void wipe();
@@ -51,7 +53,8 @@ private:
 
     std::mutex mutex_;  ///< of what follows
     std::condition_variable_any changed_;
-    Index done_ = 0, total_ = 0, first_ = -1;
+    Index done_ = 0, total_ = 0, first_done_ = 0;
+    double first_at_ = -1;          ///< when first_done_ were done: the rate is measured from there
     double left_ = 0, set_at_ = 0;  ///< seconds that were left, and when
     std::size_t width_ = 0;         ///< of the bar on the terminal
     std::jthread shower_;

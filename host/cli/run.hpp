@@ -96,6 +96,8 @@ private:
     };
     template <class Real>
     std::vector<std::shared_ptr<Backend<Real>>> use(std::vector<std::shared_ptr<Backend<Real>>> made) {
+        ask_devices_.clear();  // the last choice counts
+        devices_.clear();
         for (const auto& backend : made) {
             if (arguments_.memory_gib) backend->limit_memory(static_cast<std::uint64_t>(*arguments_.memory_gib * gib));
             add_device([backend] { return backend->info(); });
