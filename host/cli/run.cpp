@@ -69,7 +69,7 @@ void Run::say(const std::string& line) const {
 }
 
 void Run::warn(const std::string& message) {
-    print_line(stderr, painted(stderr, Colour::warning, "warning:") + " " + message);
+    print_line(stderr, fmt::format("{} {}", painted(stderr, Colour::warning, "warning:"), message));
     warnings_.push_back(message);
 }
 
