@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <regex>
 #include <sstream>
 
@@ -117,6 +118,35 @@ TEST_F(ProgramPages, ZshCompletionIsSoundAndNamesTheSame) {
     (void)folder_.file("_ntkcuda", script);
     if (has_program("zsh")) {
         EXPECT_THAT(output_of(folder_, "zsh -n _ntkcuda"), IsEmpty());
+    }
+}
+
+// An example whose --out cannot be is refused for that alone: all of its options have been understood by then, and nothing is computed.
+TEST_F(ProgramPages, EveryCommandHasTwoExamplesThatItUnderstands) {
+    for (const std::string& command : commands()) {
+        const std::string help = printed(command + " --help");
+        const auto examples = matches(  // a remark in brackets may follow
+            help.substr(std::min(help.size(), help.find("Examples:"))), "^ +ntkcuda (.*?)(?: +[(].*)?$");
+        EXPECT_GE(examples.size(), 2U) << command;
+        for (const std::string& example : examples) {
+            SCOPED_TRACE(example);
+            EXPECT_TRUE(example.starts_with(command));
+            if (help.find("--out ") == std::string::npos) {
+                (void)printed(example);
+                continue;
+            }
+            const auto named = matches(example, "--out ([^ ]+)");
+            const std::string out = named.empty() ? "taken" : named.front();
+            if (out.ends_with(".npy")) {
+                std::filesystem::create_directory(folder_.path(out));
+            } else {
+                (void)folder_.file(out, "a file");
+            }
+            const Outcome outcome = run_program(folder_, example + (named.empty() ? " --out taken" : ""));
+            EXPECT_EQ(outcome.code, 2) << outcome.out;
+            EXPECT_THAT(outcome.err, HasSubstr("--out '" + out + "'"));
+            std::filesystem::remove_all(folder_.path(out));
+        }
     }
 }
 

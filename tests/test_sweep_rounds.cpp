@@ -202,6 +202,21 @@ TEST(SweepRounds, FailuresOfTheStoreEndAllRanks) {
         }
 }
 
+TEST(SweepRounds, WhatTheRootSaysIsHeardByAllItsFailureToo) {
+    on_ranks(3, [](Ranks& ranks) {
+        EXPECT_EQ(from_root<std::string>(ranks,
+                                         [&] {
+                                             EXPECT_TRUE(ranks.root());
+                                             return "said";
+                                         }),
+                  "said");
+    });
+    const std::string message = error_on_ranks(3, ErrorCode::out_of_memory, [](Ranks& ranks) {
+        (void)from_root<std::string>(ranks, []() -> std::string { throw std::bad_alloc(); });
+    });
+    EXPECT_EQ(message, "rank 0: the host is out of memory");
+}
+
 TEST(SweepRounds, AStopOnOneRankEndsAll) {
     error_on_ranks(3, ErrorCode::cancelled, [&](Ranks& ranks) {
         Seen seen;

@@ -260,7 +260,8 @@ void add_compare_command(CLI::App& program) {
     add_plan_options(*command, a->run.plan);
     command->footer(
         "Examples:\n  ntkcuda compare --depths 2,3,5 --widths 64,256,1024 --seeds 20 --out sweep\n"
-        "  ntkcuda compare --data sphere:n=100,d=10,seed=1 --widths 32,64,128 --seeds 100 --out sphere");
+        "  ntkcuda compare --data sphere:n=100,d=10,seed=1 --widths 32,64,128 --seeds 100 --out sphere\n"
+        "  ntkcuda compare --device cuda:all --seeds 100 --out gpus");
     command->callback([a] {
         const auto held = hold_output(a->run, "compare.csv, the figure and run.json");
         Run run("compare", a->run);

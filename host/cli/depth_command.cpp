@@ -275,7 +275,7 @@ PredictedCurve predicted_curve(const DepthResult& result, const LimitPrediction&
 /// the estimate knows layers only.
 class StudyProgress {
 public:
-    explicit StudyProgress(const Run& run) : progress_(run, "depths solved:") {}
+    explicit StudyProgress(const Run& run) : progress_(run, "depths solved") {}
     void operator()(const DepthProgress& at) {
         const double now = progress_.elapsed();
         (at.solved > last_.solved ? solving_ : layering_) += now - then_;
@@ -330,8 +330,11 @@ void compute(const Arguments& a, Run& run) {
     const std::string state = report.path("state");
     if (a.force) std::filesystem::remove_all(state);
     const auto store = open_depth_store(state, depth_parameters(*backend, samples.train, &*samples.test, options));
-    const DepthResult result = run.timed(
-        "depth", true, [&] { return depth_limit(backend, samples.train, &*samples.test, options, StudyProgress(run), store.get()); });
+    const DepthResult result = run.timed("depth", true, [&] {
+        StudyProgress progress(run);
+        return depth_limit(
+            backend, samples.train, &*samples.test, options, [&](const DepthProgress& at) { progress(at); }, store.get());
+    });
     if (result.found > 0)
         run.say(fmt::format("resumed   {} of {} depths were there already{}", result.found, result.points.size(),
                             result.found == std::ssize(result.points) ? ": the study was finished" : ""));

@@ -318,7 +318,8 @@ void add_ensemble_command(CLI::App& program) {
     command->footer(
         fmt::format("Of digits the first {} samples are taken unless --samples says otherwise; of other data all.\n"
                     "Examples:\n  ntkcuda ensemble --data sphere:n=2,d=2,seed=1 --depth 4 --width 20 --networks 1000000 --out law\n"
-                    "  ntkcuda ensemble --samples 20 --depth 3 --widths 64,128,256 --sampler conditional --out sweep",
+                    "  ntkcuda ensemble --samples 20 --depth 3 --widths 64,128,256 --sampler conditional --out sweep\n"
+                    "  ntkcuda ensemble --device cuda:0,1 --depth 4 --width 256 --out gpus",
                     default_samples));
     command->callback([a] {
         const auto held = hold_output(a->run, "mean.npy, ensemble.csv, the figures and run.json");

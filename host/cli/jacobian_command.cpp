@@ -40,14 +40,19 @@ void compute(const Arguments& a, Run& run) {
     NpyFile<Real> file(a.run.out, {rows, cols});
     const Matrix<Real> x = upload(backend, samples.train.x);
     Matrix<Real> j = run.timed("jacobian", true, [&] {
+        const Progress progress(run, "jacobian");
         const auto network = weights ? make_network(backend, architecture, *weights) : draw_network(backend, architecture, a.network.seed);
         Matrix<Real> result = jacobian(network, x.view());
         backend->synchronize();
         return result;
     });
     run.timed("write", false, [&] {
+        Progress progress(run, "rows written");
         const auto staging = backend->host_staging();
-        staging->put(std::move(j), [&](Index first, ConstMatrixView<Real> part) { file.write(first, 0, part); });
+        staging->put(std::move(j), [&](Index first, ConstMatrixView<Real> part) {
+            file.write(first, 0, part);
+            progress(first + part.rows(), rows);
+        });
         staging->finish();
         file.finish();
     });

@@ -61,7 +61,9 @@ public:
     KernelFacts compute(KernelSource<Real>& source) {
         const Clock::time_point start = Clock::now();
         if (layers_) source.on_layer([this](Index layer, const HostMatrix<double>& term) { write_term(layer, term); });
-        Progress progress(task_.run, "blocks");
+        const bool by_layers = plan_.whole() && parse_kernel(task_.kernel.kernel) == KernelName::empirical_ntk;
+        Progress progress(task_.run, by_layers ? "layers" : plan_.whole() ? "kernel" : "blocks");
+        if (by_layers) source.on_progress([&progress](Index layer, Index layers) { progress(layer, layers); });
         Index done = 0;
         for_each_kernel_block<Real>(
             *backend_, plan_.blocks,

@@ -43,6 +43,9 @@ public:
     /// Called with every term of an empirical NTK from here on.
     void on_layer(std::function<void(Index, const HostMatrix<double>&)> visit) { options_.per_layer = std::move(visit); }
 
+    /// Called after every layer of an empirical NTK from here on.
+    void on_progress(std::function<void(Index done, Index total)> report) { progress_ = std::move(report); }
+
     /// Bytes that a block of the Jacobian may take (--method jacobian).
     void limit_jacobian_block(std::int64_t bytes) { options_.jacobian_block_bytes = bytes; }
 
@@ -66,6 +69,7 @@ private:
     KernelName name_;
     Architecture architecture_;
     EmpiricalOptions options_;
+    ntk::Progress<Index, Index> progress_;
     std::optional<Network<Real>> network_;
 };
 

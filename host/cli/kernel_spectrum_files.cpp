@@ -77,8 +77,10 @@ void write_spectrum(const SpectrumArguments& arguments, Run& run, const std::sha
     if (!arguments.given()) return;
     const std::string& file = run.arguments().out;
     const HostMatrix<double> kernel = read_npy(file).as_matrix();
-    const KernelSpectrum<Real> spectrum =
-        run.timed("spectrum", true, [&] { return KernelSpectrum<Real>(upload(backend, kernel), resolution); });
+    const KernelSpectrum<Real> spectrum = run.timed("spectrum", true, [&] {
+        const Progress progress(run, "eigenvalues");
+        return KernelSpectrum<Real>(upload(backend, kernel), resolution);
+    });
     const std::vector<double> descending(spectrum.values().rbegin(), spectrum.values().rend());
     run.results["lambda_max"] = descending.front();
     run.results["lambda_min"] = descending.back();

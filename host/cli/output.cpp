@@ -147,36 +147,4 @@ std::string draw_figure(Run& run, const std::string& directory, const std::strin
     return base + ".png";
 }
 
-Progress::Progress(const Run& run, std::string what)
-    : what_(std::move(what)), quiet_(run.arguments().quiet || !run.ranks().root()), terminal_(isatty(STDERR_FILENO)) {}
-
-Progress::~Progress() {
-    if (shown_ && terminal_) std::fputs("\r\033[K", stderr);
-}
-
-void Progress::operator()(Index done, Index total) {
-    if (first_done_ < 0) first_done_ = done - 1;
-    (*this)(done, total, elapsed() / static_cast<double>(std::max<Index>(1, done - first_done_)) * static_cast<double>(total - done));
-}
-
-void Progress::operator()(Index done, Index total, double left) {
-    using namespace std::chrono;
-    const auto now = steady_clock::now();
-    const double wait = terminal_ ? 0.2 : 10.0;
-    if (quiet_ || elapsed() < 2 || (duration<double>(now - last_).count() < wait && done < total)) return;
-    last_ = now;
-    const std::string line = fmt::format("{} {}/{}, about {:.0f} s left", what_, done, total, left);
-    if (terminal_) {
-        constexpr Index length = 30;
-        const Index filled = total ? done * length / total : length;
-        const std::string bar = fmt::format("\r\033[K[{}{}] {}", std::string(static_cast<std::size_t>(filled), '#'),
-                                            std::string(static_cast<std::size_t>(length - filled), ' '), line);
-        std::fputs(bar.c_str(), stderr);
-        std::fflush(stderr);
-    } else {
-        print_line(stderr, line);
-    }
-    shown_ = true;
-}
-
 }  // namespace ntk::cli

@@ -3,6 +3,7 @@
 // Where results go: names inside --out, tables, figures.
 
 #include "folder_lock.hpp"
+#include "progress_bar.hpp"
 #include "run.hpp"
 
 namespace ntk::cli {
@@ -31,21 +32,10 @@ void require_writable_file(const RunArguments& run);
 [[nodiscard]] std::string draw_figure(Run& run, const std::string& directory, const std::string& name, const std::string& data,
                                       const std::string& script);
 
-/// Progress of long work: a bar with an estimate on a terminal, a line now and then when piped, nothing with --quiet.
-class Progress {
+/// Progress of long work of a run, told by the root; nothing with --quiet.
+class Progress : public ProgressBar {
 public:
-    Progress(const Run& run, std::string what);
-    ~Progress();
-    void operator()(Index done, Index total);
-    /// With an estimate of one's own of the seconds that are left.
-    void operator()(Index done, Index total, double left);
-    [[nodiscard]] double elapsed() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
-
-private:
-    std::string what_;
-    bool quiet_, terminal_, shown_ = false;
-    std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now(), last_ = start_;
-    Index first_done_ = -1;
+    Progress(const Run& run, std::string what) : ProgressBar(std::move(what), run.arguments().quiet || !run.ranks().root()) {}
 };
 
 }  // namespace ntk::cli

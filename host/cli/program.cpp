@@ -5,6 +5,7 @@
 #include "distribution.hpp"
 #include "program_pages.hpp"
 #include "run.hpp"
+#include "terminal.hpp"
 
 #include "host/openblas_core.hpp"
 
@@ -58,7 +59,8 @@ void prepare_process(char** values) {
 }
 
 int tell_failure(const char* message, int code) {
-    for (const char* part : {"ntkcuda: ", message, "\n"}) std::fputs(part, stderr);
+    const auto [red, plain] = paint(stderr, Colour::bad);
+    for (const char* part : {red, "ntkcuda: ", plain, message, "\n"}) std::fputs(part, stderr);
     return code;
 }
 

@@ -1,6 +1,7 @@
 #include "run.hpp"
 
 #include "rates_file.hpp"
+#include "terminal.hpp"
 
 #include "host/backend/cuda_entry.hpp"
 
@@ -68,7 +69,7 @@ void Run::say(const std::string& line) const {
 }
 
 void Run::warn(const std::string& message) {
-    if (ranks_.root()) print_line(stderr, "warning: " + message);
+    if (ranks_.root()) print_line(stderr, fmt::format("{} {}", painted(stderr, Colour::warning, "warning:"), message));
     warnings_.push_back(message);
 }
 
@@ -186,19 +187,6 @@ Json libraries() {
     Json all = {{"openblas", fmt::format("{}, core {}", openblas_get_config(), openblas_get_corename())}, {"libzip", zip_libzip_version()}};
     if (const auto cuda = cuda::versions(); !cuda.empty()) all["cuda"] = cuda;
     return all;
-}
-
-std::string readable_bytes(double bytes) {
-    const char* units[] = {"bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
-    int unit = 0;
-    for (; bytes >= 1024 && unit < 6; ++unit) bytes /= 1024;
-    return unit == 0 ? fmt::format("{:.0f} bytes", bytes) : fmt::format("{:.1f} {}", bytes, units[unit]);
-}
-
-std::string readable_time(double seconds) {
-    if (seconds < 100) return fmt::format("{:.0f} s", std::ceil(seconds));
-    if (seconds < 6000) return fmt::format("{:.0f} min", seconds / 60);
-    return seconds < 48 * 3600 ? fmt::format("{:.1f} h", seconds / 3600) : fmt::format("{:.1f} days", seconds / 86400);
 }
 
 Json network_parameters(const NetworkArguments& arguments, const Architecture& architecture) {

@@ -4,6 +4,7 @@
 
 #include "arguments.hpp"
 #include "ranks.hpp"
+#include "units.hpp"
 
 #include <ntkcuda/backend.hpp>
 #include <ntkcuda/rates.hpp>
@@ -101,6 +102,8 @@ private:
     };
     template <class Real>
     std::vector<std::shared_ptr<Backend<Real>>> use(std::vector<std::shared_ptr<Backend<Real>>> made) {
+        ask_devices_.clear();  // the last choice counts
+        devices_.clear();
         for (const auto& backend : made) {
             if (arguments_.memory_gib) backend->limit_memory(static_cast<std::uint64_t>(*arguments_.memory_gib * gib));
             add_device([backend] { return backend->info(); });
@@ -142,10 +145,6 @@ auto with_precision(const RunArguments& arguments, Fast fast, Work&& work) {
 
 /// Versions of the program and the libraries it runs on.
 [[nodiscard]] Json libraries();
-/// "1.5 GiB".
-[[nodiscard]] std::string readable_bytes(double bytes);
-/// "40 s", "12 min", "3.5 h".
-[[nodiscard]] std::string readable_time(double seconds);
 
 /// The parameters of a network, named like the options.
 [[nodiscard]] Json network_parameters(const NetworkArguments& arguments, const Architecture& architecture);

@@ -2,6 +2,7 @@
 
 #include "commands.hpp"
 #include "report.hpp"
+#include "terminal.hpp"
 
 #include <ntkcuda/array_file.hpp>
 #include <ntkcuda/verify.hpp>
@@ -41,9 +42,10 @@ std::string required(const VerifyCheck& check) {
 }
 
 /// Checks are printed as they are made, so columns have fixed widths.
-std::string line(const VerifyCheck& check) {
-    std::string text = fmt::format("  {:<6} {:>12} {:>8} {:>7.2f} s  {}", check.passed ? "ok" : "FAILED", measured(check), required(check),
-                                   check.seconds, check.what);
+std::string line(const VerifyCheck& check, std::FILE* to) {
+    const auto [begin, end] = paint(to, check.passed ? Colour::good : Colour::bad);
+    std::string text = fmt::format("  {}{:<6}{} {:>12} {:>8} {:>7.2f} s  {}", begin, check.passed ? "ok" : "FAILED", end, measured(check),
+                                   required(check), check.seconds, check.what);
     if (!check.note.empty()) text += fmt::format(" ({})", check.note);
     return text;
 }
@@ -95,9 +97,11 @@ void execute(Arguments& a) {
     std::string group;
     run.say(fmt::format("  {:<6} {:>12} {:>8} {:>9}  {}", "", "measured", "required", "time", "check"));
     const VerifyReport report = run.timed("checks", true, [&] {
+        Progress progress(run, "checks");  // how many there are depends on the device
         return verify(a.verify, verify_constants(), [&](const VerifyCheck& check) {
+            progress.erase();
             if (check.group != group) run.say(group = check.group);
-            run.say(line(check));
+            run.say(line(check, a.run.json ? stderr : stdout));
             std::fflush(stdout);  // also where it is piped
         });
     });

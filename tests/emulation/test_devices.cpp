@@ -145,6 +145,10 @@ TEST_F(Devices, SeveralShareOutASweepAndGiveTheBitsOfOne) {
         EXPECT_EQ(shared.cells[i].train.bias_squared, alone.cells[i].train.bias_squared);
         EXPECT_EQ(shared.cells[i].diagonal_variance, alone.cells[i].diagonal_variance);
     }
+}
+
+TEST_F(Devices, SeveralShareOutAnEnsembleAndGiveTheBitsOfOne) {
+    const auto one = make_backends<double>("cuda:1"), all = make_backends<double>("cuda:all");
     const HostMatrix<double> x = numbers(1, 2);
     const EnsembleState a = ensemble(Workers<double>(one), x, small_ensemble()).state(),
                         b = ensemble(Workers<double>(all), x, small_ensemble()).state();
