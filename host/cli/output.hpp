@@ -37,6 +37,8 @@ public:
     Progress(const Run& run, std::string what);
     ~Progress();
     void operator()(Index done, Index total);
+    /// What is said to be done from here on.
+    void rename(std::string what) { what_ = std::move(what); }
     /// With an estimate of one's own of the seconds that are left.
     void operator()(Index done, Index total, double left);
     [[nodiscard]] double elapsed() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
