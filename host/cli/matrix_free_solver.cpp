@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 namespace ntk::cli {
@@ -13,7 +14,8 @@ public:
     ResidualProgress(const Run& run, double tolerance, Index most) : bar_(run, "residual 1"), tolerance_(tolerance), most_(most) {}
     void operator()(Index done, double residual) {
         const double part = std::clamp(std::log(residual) / std::log(tolerance_), 0.01, 1.0);
-        const Index total = std::min(most_, std::max(done, static_cast<Index>(std::lround(static_cast<double>(done) / part))));
+        // One more than are done at least: the end is not here before the bar goes.
+        const Index total = std::max(done + 1, std::min(most_, static_cast<Index>(std::lround(static_cast<double>(done) / part))));
         bar_.rename(fmt::format("residual {:.1e}, iteration", residual));
         bar_(done, total, bar_.elapsed() / static_cast<double>(done) * static_cast<double>(total - done));
     }
