@@ -15,6 +15,9 @@ struct Solution {
     std::optional<HostMatrix<double>> variance;  ///< tests x 1
     SystemReport report;
     std::string solver = "cholesky";
+    std::string condition_kind{};              ///< empty: as the report says
+    Json facts = Json::object();               ///< of the solver, for the results
+    Rows rows{};                               ///< the same for people
     HostMatrix<double> coefficients;           ///< alpha of f(x) = k(x)^T alpha, as the system has them
     std::optional<HostMatrix<double>> factor;  ///< of Cholesky, beside a variance; the upper triangle is zero
     std::optional<Path> path;

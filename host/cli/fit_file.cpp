@@ -51,7 +51,7 @@ Json description_of(const SavedFit& fit) {
             {"solver", fit.solver},
             {"condition", number_or_null(fit.report.condition)},
             {"condition_is_estimate", fit.report.condition_is_estimate},
-            {"log_determinant", number_or_null(fit.report.log_determinant)}};
+            {"log_determinant", std::isnan(fit.report.log_determinant) ? Json("unknown") : number_or_null(fit.report.log_determinant)}};
 }
 
 SavedFit fit_of(const Json& d) {
@@ -90,7 +90,8 @@ SavedFit fit_of(const Json& d) {
     constexpr double infinity = std::numeric_limits<double>::infinity();
     fit.report.condition = number_or(d.at("condition"), infinity);
     fit.report.condition_is_estimate = d.at("condition_is_estimate").get<bool>();
-    fit.report.log_determinant = number_or(d.at("log_determinant"), -infinity);
+    const Json& determinant = d.at("log_determinant");
+    fit.report.log_determinant = determinant == "unknown" ? std::nan("") : number_or(determinant, -infinity);
     return fit;
 }
 

@@ -138,12 +138,51 @@ Matrix<Real> KernelSource<Real>::diagonal(const Matrix<Real>& x) const {
 }
 
 template <class Real>
+KernelTiles<Real> limit_tiles(const std::shared_ptr<Backend<Real>>& backend, const Architecture& architecture, InfiniteKernel kernel) {
+    KernelTiles<Real> tiles;
+    tiles.cross = [=](ConstMatrixView<Real> x1, ConstMatrixView<Real> x2) {
+        Matrix<Real> out(backend, x1.rows(), x2.rows());
+        infinite_width_kernel_into(out.view(), backend, architecture, kernel, x1, x2);
+        return out;
+    };
+    tiles.symmetric = [=](ConstMatrixView<Real> x) {
+        Matrix<Real> out(backend, x.rows(), x.rows());
+        infinite_width_kernel_into(out.view(), backend, architecture, kernel, x);
+        return out;
+    };
+    tiles.diagonal = [=](ConstMatrixView<Real> x) {
+        Matrix<Real> copy(backend, x.rows(), x.cols());
+        backend->copy(x, copy.view());
+        return infinite_width_diagonal(architecture, kernel, copy);
+    };
+    tiles.workspace = [backend, inputs = architecture.inputs](Index n1, Index n2) {
+        return static_cast<double>(backend->kernel_workspace(n1, n2, inputs));
+    };
+    return tiles;
+}
+
+template <class Real>
+std::unique_ptr<KernelOperator<Real>> KernelSource<Real>::products(const Matrix<Real>& x, Index columns, double memory) const {
+    const OperatorOptions options{.block = options_.block, .memory = memory};
+    if (name_ == KernelName::empirical_ntk) return tangent_operator(*network_, x.view(), columns, options);
+    if (name_ == KernelName::empirical_nngp) return nngp_operator(*network_, x.view(), columns, options);
+    return tiled_operator(backend_, x.view(), limit_tiles(backend_, architecture_, infinite()), options);
+}
+
+template <class Real>
+FeatureMap<Real> KernelSource<Real>::features() const {
+    return name_ == KernelName::empirical_ntk ? tangent_features(*network_, options_.block) : nngp_features(*network_);
+}
+
+template <class Real>
 Matrix<Real> KernelSource<Real>::initial_function(const Matrix<Real>& x) const {
     if (!network_)
         throw Error(ErrorCode::invalid_argument, "--initial-function needs a finite network: use --kernel empirical-ntk or empirical-nngp");
     return std::move(forward(*network_, x.view()).output);
 }
 
+template KernelTiles<float> limit_tiles(const std::shared_ptr<Backend<float>>&, const Architecture&, InfiniteKernel);
+template KernelTiles<double> limit_tiles(const std::shared_ptr<Backend<double>>&, const Architecture&, InfiniteKernel);
 template class KernelSource<float>;
 template class KernelSource<double>;
 

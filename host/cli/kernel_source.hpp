@@ -4,7 +4,9 @@
 
 #include "run.hpp"
 
+#include <ntkcuda/feature_space.hpp>
 #include <ntkcuda/infinite_width.hpp>
+#include <ntkcuda/kernel_operator.hpp>
 #include <ntkcuda/propagate.hpp>
 
 namespace ntk::cli {
@@ -33,6 +35,11 @@ void require_kernel(const KernelArguments& arguments, const Architecture& archit
 /// Rows of one sample in a kernel of this block: O for full, 1 otherwise.
 [[nodiscard]] Index rows_per_sample(Block block, const Architecture& architecture);
 
+/// The parts of a limiting kernel, for products with it.
+template <class Real>
+[[nodiscard]] KernelTiles<Real> limit_tiles(const std::shared_ptr<Backend<Real>>& backend, const Architecture& architecture,
+                                            InfiniteKernel kernel);
+
 template <class Real>
 class KernelSource {
 public:
@@ -43,8 +50,8 @@ public:
     /// Called with every term of an empirical NTK from here on.
     void on_layer(std::function<void(Index, const HostMatrix<double>&)> visit) { options_.per_layer = std::move(visit); }
 
-    /// Called after every layer of an empirical NTK from here on.
-    void on_progress(std::function<void(Index done, Index total)> report) { progress_ = std::move(report); }
+    /// Told of every layer of a symmetric empirical NTK from here on.
+    void on_progress(ntk::Progress<Index, Index> progress) { progress_ = std::move(progress); }
 
     /// Bytes that a block of the Jacobian may take (--method jacobian).
     void limit_jacobian_block(std::int64_t bytes) { options_.jacobian_block_bytes = bytes; }
@@ -53,10 +60,15 @@ public:
     [[nodiscard]] Matrix<Real> symmetric(const Matrix<Real>& x) const;
     /// Rows x1, columns x2; not for Block::diag.
     [[nodiscard]] Matrix<Real> cross(const Matrix<Real>& x1, const Matrix<Real>& x2) const;
-    /// The parts of `cross` that `pieces` name, as `symmetric` has them, at their places in `out`; what the rest of it holds has no meaning.
+    /// The parts of `cross` that `pieces` name, as `symmetric` has them, at their places in `out`; what the rest of it holds has no
+    /// meaning.
     void cross_into(MatrixView<Real> out, const Matrix<Real>& x1, const Matrix<Real>& x2, std::span<const KernelPiece> pieces) const;
     /// The diagonal that `symmetric` would have: (n r) x 1.
     [[nodiscard]] Matrix<Real> diagonal(const Matrix<Real>& x) const;
+    /// Products with the symmetric kernel of x, which must outlive them, as this must; for so many columns.
+    [[nodiscard]] std::unique_ptr<KernelOperator<Real>> products(const Matrix<Real>& x, Index columns, double memory) const;
+    /// Only for empirical kernels; this must outlive it.
+    [[nodiscard]] FeatureMap<Real> features() const;
     /// f_0(x), n x O; only for empirical kernels.
     [[nodiscard]] Matrix<Real> initial_function(const Matrix<Real>& x) const;
 

@@ -4,6 +4,8 @@
 
 #include "kernel_source.hpp"
 
+#include <ntkcuda/conjugate_gradient.hpp>
+
 namespace ntk::cli {
 
 struct KernelFileArguments {
@@ -18,6 +20,9 @@ struct PredictArguments {
     std::vector<double> ridges{0};  ///< several: a path
     std::vector<double> times;      ///< none: the limit of the flow
     bool posterior = false, initial_function = false;
+    std::string solver = "auto";
+    std::optional<double> tolerance;  ///< none: 1e-8, and 1e-4 with --precision fp32
+    Index max_iterations = ConjugateGradientOptions{}.max_iterations;
     std::string save_fit, fit;
     KernelFileArguments kernel_files;
 

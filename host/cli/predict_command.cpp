@@ -3,6 +3,7 @@
 #include "commands.hpp"
 #include "distribution.hpp"
 #include "fit_file.hpp"
+#include "matrix_free_solver.hpp"
 #include "plan_outline.hpp"
 #include "predict_memory.hpp"
 #include "predict_output.hpp"
@@ -179,6 +180,63 @@ void shape_predictions(Solution& solution, Index tests, Index targets) {
         solution.predictions = HostMatrix<double>(tests, targets, std::vector<double>(flat.data(), flat.data() + flat.size()));
 }
 
+/// The network's start at many samples, some at a time.
+template <class Real>
+Matrix<Real> initial_function(const KernelSource<Real>& source, Matrix<Real>& x, Index outputs) {
+    constexpr Index batch = 1024;
+    Matrix<Real> start(x.backend(), x.rows(), outputs);
+    for (Index first = 0; first < x.rows(); first += batch) {
+        const Index count = std::min(batch, x.rows() - first);
+        const auto some = Matrix<Real>::borrow(x.backend(), x.view().row_range(first, count));
+        x.backend()->copy(source.initial_function(some).view(), start.view().row_range(first, count));
+    }
+    return start;
+}
+
+/// The targets of the system, and where the network starts.
+template <class Real>
+void set_targets(const PredictArguments& a, const KernelSource<Real>& source, const Samples& samples, Matrix<Real>& train,
+                 Matrix<Real>& test, Problem<Real>& problem) {
+    const auto& backend = train.backend();
+    const Index n = train.rows(), targets = samples.train.y.cols();
+    Matrix<Real> y = upload(backend, samples.train.y);
+    if (a.initial_function) {
+        problem.train_start = initial_function(source, train, targets);
+        problem.test_start = initial_function(source, test, targets);
+        backend->axpy(-1, problem.train_start.view(), y.view());
+    }
+    const bool full = a.kernel.block == "full";
+    problem.targets = Matrix<Real>(backend, full ? n * targets : n, full ? 1 : targets);
+    backend->copy(full ? y.view().reshaped(n * targets, 1) : y.view(), problem.targets.view());
+}
+
+/// By the kernel matrix: Cholesky, an eigendecomposition, or differences.
+template <class Real>
+Solution solve_matrix(const PredictTask<Real>& task, KernelSource<Real>& source, Matrix<Real>& train, Matrix<Real>& test) {
+    const PredictArguments& a = task.arguments;
+    Problem<Real> problem;
+    task.run.timed("kernel", true, [&] {
+        Progress bar(task.run, "kernel: layer");
+        source.on_progress([&](Index done, Index total) { bar(done, total); });
+        problem.kernel = source.symmetric(train);
+        source.on_progress({});
+        problem.cross = source.cross(test, train);
+        train.backend()->synchronize();
+    });
+    problem.resolution = kernel_resolution(a.kernel, problem.kernel.rows());
+    if (a.run.fast()) task.run.report_resolution(problem.resolution);
+    return task.run.timed("solve", true, [&] {
+        set_targets(a, source, task.samples, train, test, problem);
+        if (a.path())
+            return solve_path(std::move(problem), a.times.empty() ? PathKind::ridge : PathKind::time, a.times.empty() ? a.ridges : a.times,
+                              task.samples.train, &*task.samples.test);
+        if (!a.times.empty()) return solve_flow(std::move(problem), a.times.front());
+        TestDiagonal<Real> diagonal;
+        if (a.posterior) diagonal = [&] { return source.diagonal(test); };
+        return solve_cholesky(task, std::move(problem), diagonal);
+    });
+}
+
 template <class Real>
 Solution solve(const PredictArguments& a, Run& run, const Samples& samples, const Architecture& architecture,
                const std::optional<Weights>& weights) {
@@ -190,8 +248,6 @@ Solution solve(const PredictArguments& a, Run& run, const Samples& samples, cons
         shape_predictions(solution, m, targets);
         return solution;
     }
-    const Block block = parse_block(a.kernel.block);
-    const Index r = rows_per_sample(block, architecture);
     KernelMemory memory(*backend, a.kernel, architecture, weights.has_value(), targets);
     memory.fit_to(run);
     const SampleCounts size{n, m, samples.train.features(), targets};
@@ -199,38 +255,23 @@ Solution solve(const PredictArguments& a, Run& run, const Samples& samples, cons
         show_plan(run, backend, predict_outline(run, a, architecture, memory, size));
         return {};
     }
-    run.require_memory(fmt::format("prediction from {} samples", n), predict_bytes(a, memory, size));
-    const Matrix<Real> train = upload(backend, samples.train.x), test = upload(backend, samples.test->x);
-    std::optional<KernelSource<Real>> source;
-    Problem<Real> problem;
-    run.timed("kernel", true, [&] {
-        source.emplace(backend, a.kernel, architecture, a.network.seed, weights);
-        source->limit_jacobian_block(memory.jacobian_block());
-        problem.kernel = source->symmetric(train);
-        problem.cross = source->cross(test, train);
-        backend->synchronize();
-    });
-    problem.resolution = kernel_resolution(a.kernel, problem.kernel.rows());
-    if (a.run.fast()) run.report_resolution(problem.resolution);
-    return run.timed("solve", true, [&] {
-        Matrix<Real> y = upload(backend, samples.train.y);
-        if (a.initial_function) {
-            problem.train_start = source->initial_function(train);
-            problem.test_start = source->initial_function(test);
-            backend->axpy(-1, problem.train_start.view(), y.view());
-        }
-        problem.targets = Matrix<Real>(backend, n * r, block == Block::full ? 1 : targets);
-        backend->copy(block == Block::full ? y.view().reshaped(n * targets, 1) : y.view(), problem.targets.view());
-        if (a.path())
-            return solve_path(std::move(problem), a.times.empty() ? PathKind::ridge : PathKind::time, a.times.empty() ? a.ridges : a.times,
-                              samples.train, &*samples.test);
-        TestDiagonal<Real> diagonal;
-        if (a.posterior) diagonal = [&] { return source->diagonal(test); };
-        Solution solution =
-            !a.times.empty() ? solve_flow(std::move(problem), a.times.front()) : solve_cholesky(task, std::move(problem), diagonal);
-        shape_predictions(solution, m, targets);
-        return solution;
-    });
+    const SolverChoice choice =
+        choose_solver(a, run, SolverQuestion<Real>{backend, architecture, memory, size, predict_bytes(a, memory, size)});
+    Matrix<Real> train = upload(backend, samples.train.x), test = upload(backend, samples.test->x);
+    KernelSource<Real> source(backend, a.kernel, architecture, a.network.seed, weights);
+    source.limit_jacobian_block(memory.jacobian_block());
+    run.say(fmt::format("solver    {}", choice.why));
+    Solution solution;
+    if (choice.solver == Solver::cholesky) {
+        solution = solve_matrix(task, source, train, test);
+        if (solution.path) return solution;
+    } else {
+        Problem<Real> problem;
+        set_targets(a, source, samples, train, test, problem);
+        solution = solve_matrix_free(a, run, choice, source, train, test, problem);
+    }
+    shape_predictions(solution, m, targets);
+    return solution;
 }
 
 void save_fit(const PredictArguments& a, Samples samples, const Architecture& architecture, std::optional<Weights> weights,
@@ -291,6 +332,8 @@ void predict_from_samples(PredictArguments a) {
                                {"posterior", a.posterior},
                                {"initial-function", a.initial_function}});
     run.parameters.update(solver_parameters(a));
+    run.parameters.update(Json{{"solver", a.solver}, {"max-iterations", a.max_iterations}});
+    if (a.tolerance) run.parameters["tolerance"] = *a.tolerance;
     if (!a.save_fit.empty()) run.parameters["save-fit"] = a.save_fit;
     with_precision(a.run, Fast::taken, [&]<class Real>(std::type_identity<Real>) { compute<Real>(a, run); });
 }
@@ -325,6 +368,13 @@ void add_solver_options(CLI::App& command, PredictArguments& a) {
             },
             "gradient flow to time T, or to several, instead of the limit")
         ->group(group);
+    command
+        .add_option("--solver", a.solver, "cholesky, cg (no kernel matrix), features (of finite networks), or auto: the first that fits")
+        ->capture_default_str()
+        ->check(CLI::IsMember({"auto", "cholesky", "cg", "features"}))
+        ->group(group);
+    command.add_option("--tolerance", a.tolerance, "cg: the relative residual to reach [1e-8; fp32: 1e-4]")->group(group);
+    command.add_option("--max-iterations", a.max_iterations, "cg: refused beyond")->capture_default_str()->group(group);
     command.add_flag("--posterior", a.posterior, "posterior variance (NNGP kernels, and kernels given as files)")->group(group);
     command.add_flag("--initial-function", a.initial_function, "start from the network's own f_0 instead of 0")->group(group);
 }
@@ -356,7 +406,8 @@ void run_predict(const CLI::App& command, const PredictArguments& a) {
     }
     for (const char* option : {"--test-kernel", "--test-diagonal"})
         if (given(option)) throw bad(fmt::format("{} belongs to --train-kernel", option));
-    if (!distribution() || distribution()->shares(a)) return predict_from_samples(a);
+    const bool matrix = a.solver == "auto" || a.solver == "cholesky";  // what ranks share
+    if (!distribution() || (matrix && distribution()->shares(a))) return predict_from_samples(a);
     on_root([&] { predict_from_samples(a); });
 }
 
@@ -366,6 +417,7 @@ void check_solver(const PredictArguments& a) {
     if (!a.times.empty() && a.ridges.back() > 0) throw bad("--time and --ridge exclude each other: gradient flow has no ridge");
     if (a.posterior && !a.times.empty()) throw bad("--posterior and --time exclude each other");
     if (a.posterior && a.path()) throw bad("--posterior is of one ridge: choose among several without it first");
+    if (a.tolerance && a.solver != "auto" && a.solver != "cg") throw bad("--tolerance belongs to --solver cg");
 }
 
 Json solver_parameters(const PredictArguments& a) {
@@ -389,6 +441,7 @@ void add_predict_command(CLI::App& program) {
         "  ntkcuda predict --data train.csv --test test.csv --kernel nngp --posterior --ridge 0.01 --out run\n"
         "  ntkcuda predict --ridge 1e-8:1:log --out ridges        (one eigendecomposition; the best by leave-one-out)\n"
         "  ntkcuda predict --time 0.01:100:log --out times\n"
+        "  ntkcuda predict --data X.npy --labels y.npy --kernel empirical-ntk --ridge 1 --memory 4 --out big   (conjugate gradients)\n"
         "  ntkcuda predict --data train.csv --ridge 1e-3 --save-fit fit.npz --out run\n"
         "  ntkcuda predict --fit fit.npz --test new.csv --out new\n"
         "  ntkcuda predict --train-kernel K.npy --test-kernel k.npy --labels y.npy --ridge 1e-6,1e-3 --out run");

@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
+
 namespace ntk::cli {
 namespace {
 
@@ -34,11 +36,13 @@ std::string as_csv(const Dataset& test, const Dataset& train, const HostMatrix<d
 
 void add_results(Run& run, Report& report, const Dataset& test, const Solution& solution) {
     const SystemReport& system = solution.report;
-    const std::string condition_name = system.condition_is_estimate ? "1-norm estimate" : "lambda_max / lambda_min";
-    run.results.update({{"condition", system.condition},
-                        {"condition_kind", condition_name},
-                        {"log_determinant", system.log_determinant},
-                        {"solver", solution.solver}});
+    const std::string condition_name = !solution.condition_kind.empty() ? solution.condition_kind
+                                       : system.condition_is_estimate   ? "1-norm estimate"
+                                                                        : "lambda_max / lambda_min";
+    const bool determinant = !std::isnan(system.log_determinant);  // one that is not known is not said
+    run.results.update({{"condition", system.condition}, {"condition_kind", condition_name}, {"solver", solution.solver}});
+    if (determinant) run.results["log_determinant"] = system.log_determinant;
+    run.results.update(solution.facts);
     Rows rows{{"quantity", "value"}};
     if (test.has_targets()) {
         const Scores scores = scores_of(solution.predictions, test);
@@ -50,7 +54,8 @@ void add_results(Run& run, Report& report, const Dataset& test, const Solution& 
         rows.push_back({"test RMSE", fmt::format("{:.6g}", scores.rmse)});
     }
     rows.push_back({"condition number", fmt::format("{:.4g} ({})", system.condition, condition_name)});
-    rows.push_back({"log determinant", fmt::format("{:.10g}", system.log_determinant)});
+    if (determinant) rows.push_back({"log determinant", fmt::format("{:.10g}", system.log_determinant)});
+    rows.insert(rows.end(), solution.rows.begin(), solution.rows.end());
     report.add_table("Closed-form prediction", rows);
 }
 

@@ -12,7 +12,7 @@
 namespace ntk::cli {
 
 ProgressBar::ProgressBar(std::string what, bool silent, std::FILE* to, Timing timing)
-    : what_(std::move(what)), to_(to), terminal_(is_terminal(to)), timing_(timing) {
+    : to_(to), terminal_(is_terminal(to)), timing_(timing), what_(std::move(what)) {
     if (!silent) try {
             shower_ = std::jthread([this](const std::stop_token& stop) { keep_showing(stop); });
         } catch (const std::system_error&) {  // no thread to be had: the work goes on unwatched
@@ -53,6 +53,11 @@ void ProgressBar::set(Index done, Index total) {
 double ProgressBar::rate() const {
     if (done_ > first_done_) return static_cast<double>(done_ - first_done_) / (set_at_ - first_at_);
     return done_ > 0 && first_at_ > timing_.after / 4 ? 1 / set_at_ : 0;  // of the first step
+}
+
+void ProgressBar::rename(std::string what) {
+    const std::lock_guard lock(mutex_);
+    what_ = std::move(what);
 }
 
 void ProgressBar::erase() {

@@ -30,6 +30,8 @@ public:
     void operator()(Index done, Index total);
     /// With an estimate of one's own of the seconds that are left.
     void operator()(Index done, Index total, double left);
+    /// What is counted from here on.
+    void rename(std::string what);
     /// Makes room for a line of something else.
     void erase();
     [[nodiscard]] double elapsed() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
@@ -45,13 +47,13 @@ private:
     void wipe();
     [[nodiscard]] std::string status() const;
 
-    const std::string what_;
     std::FILE* const to_;
     const bool terminal_;
     const Timing timing_;
     const Clock::time_point start_ = Clock::now();
 
     std::mutex mutex_;  ///< of what follows
+    std::string what_;
     std::condition_variable_any changed_;
     Index done_ = 0, total_ = 0, first_done_ = 0;
     double first_at_ = -1;          ///< when first_done_ were done: the rate is measured from there

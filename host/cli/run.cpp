@@ -125,8 +125,8 @@ std::uint64_t Run::memory_peak() const {
 double Run::memory_available() const {
     if (arguments_.memory_gib) return *arguments_.memory_gib * gib;
     const auto free = [](const DeviceInfo& device) { return static_cast<double>(device.memory_free) / ranks_on_device(device); };
-    const auto least = std::min_element(devices_.begin(), devices_.end(),
-                                        [&](const DeviceInfo& a, const DeviceInfo& b) { return free(a) < free(b); });
+    const auto least =
+        std::min_element(devices_.begin(), devices_.end(), [&](const DeviceInfo& a, const DeviceInfo& b) { return free(a) < free(b); });
     return least == devices_.end() ? 0 : free(*least);
 }
 
@@ -139,8 +139,8 @@ void Run::require_memory(const std::string& what, double bytes) {
     if (bytes <= memory_available()) return;
     throw Error(ErrorCode::out_of_memory,
                 fmt::format("{} needs {} on {}{}, and {}; use fewer samples, --precision fp32, {}or a larger device", what,
-                            readable_bytes(bytes), devices_.size() > 1 ? "each device" : devices_.front().id(), ranks_.size() > 1 ? " for each rank" : "", memory_available_text(),
-                            ranks_.size() > 1 ? "more ranks, " : ""));
+                            readable_bytes(bytes), devices_.size() > 1 ? "each device" : devices_.front().id(),
+                            ranks_.size() > 1 ? " for each rank" : "", memory_available_text(), ranks_.size() > 1 ? "more ranks, " : ""));
 }
 
 bool Run::writes() {

@@ -1,0 +1,40 @@
+#pragma once
+
+// Which solver `predict` takes, and how it goes into memory.
+
+#include "kernel_memory.hpp"
+#include "predict.hpp"
+
+#include <ntkcuda/plan.hpp>
+
+namespace ntk::cli {
+
+enum class Solver { cholesky, cg, features };
+
+struct SolverChoice {
+    Solver solver = Solver::cholesky;
+    std::string why;             ///< a line for people
+    double bytes = 0;            ///< all that it takes
+    double operator_memory = 0;  ///< cg: what products may take
+    OperatorPlan products{};     ///< cg
+    Index rank = 0;              ///< cg: of the preconditioner, at most
+    Index features = 0;          ///< features
+    Index batch = 0;             ///< features: samples at a time
+};
+
+/// What is solved: sizes, and what each solver would take.
+template <class Real>
+struct SolverQuestion {
+    const std::shared_ptr<Backend<Real>>& backend;
+    const Architecture& architecture;
+    const KernelMemory& memory;
+    const SampleCounts& size;
+    double cholesky_bytes = 0;  ///< or whatever --time and several ridges take
+};
+
+/// By --solver; with auto Cholesky where it fits, the space of the features where that is smaller and fits, else conjugate gradients.
+/// Throws Error(invalid_argument) for what the solver asked for cannot do, Error(out_of_memory) with the number needed.
+template <class Real>
+[[nodiscard]] SolverChoice choose_solver(const PredictArguments& arguments, Run& run, const SolverQuestion<Real>& question);
+
+}  // namespace ntk::cli
