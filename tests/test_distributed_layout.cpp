@@ -118,7 +118,8 @@ void check_parts(const std::shared_ptr<Backend<Real>>& backend, const HostMatrix
             for (Index i = 0; i < entries.rows(); ++i)
                 for (Index j = 0; j < entries.cols(); ++j) {
                     const Index row = layout.global_row(rank, i), col = layout.global_col(rank, j);
-                    if (row >= col) ASSERT_NEAR(entries(i, j), whole(row, col), part_of_largest * largest) << row << ", " << col;
+                    if (row < col) continue;
+                    ASSERT_NEAR(entries(i, j), whole(row, col), part_of_largest * largest) << row << ", " << col;
                 }
         }
     }

@@ -208,7 +208,9 @@ CONFORMANCE_TEST(PairRecursionOnALine) {
             }
             for (std::size_t q : {1, 3}) EXPECT_EQ(values[q](0, 1), 0) << depth;
             EXPECT_GT(values[1](0, 2), 0) << depth;  // the bias tells their norms apart
-            if (depth == 1) EXPECT_GT(values[1](0, 3), values[1](0, 2));
+            if (depth == 1) {
+                EXPECT_GT(values[1](0, 3), values[1](0, 2));
+            }
             if (depth == 1 && !options.trained_biases) {
                 EXPECT_EQ(values[2](0, 4), 0);  // no tangent kernel at zero
             }

@@ -80,10 +80,10 @@ TEST(PredictSolvers, EveryKernelAndBlock) {
         expect_done(folder, common + "--solver cg --tolerance 1e-11 --out cg");
         EXPECT_LE(difference(folder, "cg", "cholesky"), 1e-8);
         if (kernel.find("empirical") == std::string::npos) continue;
-        expect_done(folder, common + "--solver parameters --out parameters");
-        EXPECT_LE(difference(folder, "parameters", "cholesky"), 1e-8);
-        EXPECT_EQ(record(folder, "parameters").at("results").at("solver"), "parameters");
-        EXPECT_NEAR(record(folder, "parameters").at("results").at("log_determinant").get<double>(),
+        expect_done(folder, common + "--solver features --out features");
+        EXPECT_LE(difference(folder, "features", "cholesky"), 1e-8);
+        EXPECT_EQ(record(folder, "features").at("results").at("solver"), "features");
+        EXPECT_NEAR(record(folder, "features").at("results").at("log_determinant").get<double>(),
                     record(folder, "cholesky").at("results").at("log_determinant").get<double>(), 1e-4);
     }
 }
@@ -93,17 +93,17 @@ TEST(PredictSolvers, AutoSaysWhichAndWhy) {
     const std::string data = "--kernel empirical-ntk --ridge 0.1 ";
     EXPECT_THAT(expect_done(folder, data + "--width 64 --out all").out, HasSubstr("solver    cholesky: the matrix takes"));
     EXPECT_THAT(expect_done(folder, data + "--width 64 --memory 0.02 --out some").out, HasSubstr("solver    cg: the matrix takes"));
-    EXPECT_THAT(expect_done(folder, data + "--width 4 --memory 0.02 --out few").out, HasSubstr("parameters are fewer than 1438 rows"));
+    EXPECT_THAT(expect_done(folder, data + "--width 4 --memory 0.02 --out few").out, HasSubstr("features are fewer than 1438 rows"));
     EXPECT_LE(difference(folder, "all", "some"), 1e-5);
 }
 
 TEST(PredictSolvers, AFitIsKept) {
     const TemporaryFolder folder;
-    for (const std::string solver : {"cg", "parameters"}) {
+    for (const std::string solver : {"cg", "features"}) {
         expect_done(folder,
                     "--kernel empirical-ntk --width 16 --samples 200 --ridge 0.1 --solver " + solver + " --save-fit fit.npz --out run");
         expect_done(folder, "--fit fit.npz --test digits --out fit");
-        EXPECT_EQ(record(folder, "fit").at("results").contains("log_determinant"), solver == "parameters");
+        EXPECT_EQ(record(folder, "fit").at("results").contains("log_determinant"), solver == "features");
     }
 }
 
@@ -118,9 +118,9 @@ TEST(PredictSolvers, Refusals) {
     expect_refused(folder, small + "--solver lu", 2, {"--solver"});
     expect_refused(folder, small + "--solver cholesky --tolerance 1e-6", 2, {"--tolerance"});
     expect_refused(folder, small + "--solver cg --tolerance 2", 2, {"tolerance"});
-    expect_refused(folder, "--samples 100 --kernel ntk --solver parameters", 2, {"--solver parameters", "finite network"});
+    expect_refused(folder, "--samples 100 --kernel ntk --solver features", 2, {"--solver features", "finite network"});
     expect_refused(folder, small + "--solver cg --ridge 1e-9 --max-iterations 3", 3, {"after 3 iterations", "try a ridge"});
-    expect_refused(folder, "--kernel empirical-nngp --width 16 --depth 2 --solver parameters", 3, {"singular", "16 features"});
+    expect_refused(folder, "--kernel empirical-nngp --width 16 --depth 2 --solver features", 3, {"singular", "16 features"});
     expect_refused(folder, "--kernel empirical-ntk --solver cg --memory 0.001", 4, {"conjugate gradients", "needs", "--memory"});
 }
 

@@ -55,7 +55,6 @@ void add_plan_options(CLI::App& command, PlanArguments& plan) {
         ->delimiter(',')
         ->check(CLI::PositiveNumber)
         ->needs(dry)
-        ->default_str("1")
         ->group(group);
     command.add_option("--targets", plan.targets, "dry run: targets of data that have none, as synthetic data")
         ->check(CLI::PositiveNumber)

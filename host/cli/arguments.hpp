@@ -32,11 +32,11 @@ struct NetworkArguments {
 };
 
 struct PlanArguments {
-    bool dry_run = false;  ///< everything is checked and planned, and nothing computed or written
-    std::string rates;     ///< a file; empty: measured
-    std::vector<int> ranks{1};
-    Index targets = 0;       ///< of data that have none; 0: as the run itself
-    Index iterations = 100;  ///< of conjugate gradients, which nobody knows before
+    bool dry_run = false;      ///< everything is checked and planned, and nothing computed or written
+    std::string rates;         ///< a file; empty: measured
+    std::vector<int> ranks{};  ///< empty: as many as there are
+    Index targets = 0;         ///< of data that have none; 0: as the run itself
+    Index iterations = 100;    ///< of conjugate gradients, which nobody knows before
 };
 
 struct RunArguments {

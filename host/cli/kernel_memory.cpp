@@ -54,7 +54,7 @@ double KernelMemory::fixed(Index samples) const {
 }
 
 double KernelMemory::result(Index n1, Index n2) const {
-    const auto r = static_cast<double>(rows_per_sample(block_, architecture_)), rows = static_cast<double>(n1);
+    const auto r = static_cast<double>(rows_per_sample()), rows = static_cast<double>(n1);
     const double cols = block_ == Block::diag ? static_cast<double>(architecture_.outputs) : static_cast<double>(n2 ? n2 : n1);
     return rows * r * cols * (block_ == Block::diag ? 1 : r) * static_cast<double>(real_);
 }
@@ -83,7 +83,7 @@ double KernelMemory::jacobian_blocks(Index n1, Index n2) const {
 double KernelMemory::making(Index n1, Index n2) const {
     const auto real = static_cast<double>(real_), samples = static_cast<double>(n1 + n2);
     const auto inputs = static_cast<double>(architecture_.inputs);
-    const Index r = rows_per_sample(block_, architecture_);
+    const Index r = rows_per_sample();
     // Samples that are not doubles are converted on the host.
     double bytes = result(n1, n2) + samples * inputs * real * (on_cpu_ && real_ < Index{sizeof(double)} ? 2 : 1);
     bytes += static_cast<double>(workspace_(n1 * r, (n2 ? n2 : n1) * r, architecture_.inputs));

@@ -36,6 +36,7 @@ public:
     [[nodiscard]] bool layer_terms() const { return layer_terms_; }
     [[nodiscard]] double real_bytes() const { return static_cast<double>(real_); }
     [[nodiscard]] Block block() const { return block_; }
+    [[nodiscard]] Index rows_per_sample() const { return cli::rows_per_sample(block_, architecture_); }
 
 private:
     [[nodiscard]] double weights() const;

@@ -162,11 +162,12 @@ KernelTiles<Real> limit_tiles(const std::shared_ptr<Backend<Real>>& backend, con
 }
 
 template <class Real>
-std::unique_ptr<KernelOperator<Real>> KernelSource<Real>::products(const Matrix<Real>& x, Index columns, double memory) const {
+std::unique_ptr<KernelOperator<Real>> KernelSource<Real>::products(const Matrix<Real>& x, Index columns, double memory,
+                                                                   Ranks& ranks) const {
     const OperatorOptions options{.block = options_.block, .memory = memory};
-    if (name_ == KernelName::empirical_ntk) return tangent_operator(*network_, x.view(), columns, options);
-    if (name_ == KernelName::empirical_nngp) return nngp_operator(*network_, x.view(), columns, options);
-    return tiled_operator(backend_, x.view(), limit_tiles(backend_, architecture_, infinite()), options);
+    if (name_ == KernelName::empirical_ntk) return tangent_operator(*network_, x.view(), columns, options, ranks);
+    if (name_ == KernelName::empirical_nngp) return nngp_operator(*network_, x.view(), columns, options, ranks);
+    return tiled_operator(backend_, x.view(), limit_tiles(backend_, architecture_, infinite()), options, ranks);
 }
 
 template <class Real>

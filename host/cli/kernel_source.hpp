@@ -65,8 +65,8 @@ public:
     void cross_into(MatrixView<Real> out, const Matrix<Real>& x1, const Matrix<Real>& x2, std::span<const KernelPiece> pieces) const;
     /// The diagonal that `symmetric` would have: (n r) x 1.
     [[nodiscard]] Matrix<Real> diagonal(const Matrix<Real>& x) const;
-    /// Products with the symmetric kernel of x, which must outlive them, as this must; for so many columns.
-    [[nodiscard]] std::unique_ptr<KernelOperator<Real>> products(const Matrix<Real>& x, Index columns, double memory) const;
+    /// Products with the symmetric kernel of x, which must outlive them, as this must; for so many columns, the rows spread over `ranks`.
+    [[nodiscard]] std::unique_ptr<KernelOperator<Real>> products(const Matrix<Real>& x, Index columns, double memory, Ranks& ranks) const;
     /// Only for empirical kernels; this must outlive it.
     [[nodiscard]] FeatureMap<Real> features() const;
     /// f_0(x), n x O; only for empirical kernels.

@@ -36,11 +36,28 @@ HostMatrix<double> with_start(Matrix<Real> predicted, const Matrix<Real>& start)
     return download(predicted).template cast<double>();
 }
 
+/// What this rank has of the rows of all.
+template <class Real>
+ConstMatrixView<Real> own_rows(const KernelOperator<Real>& op, ConstMatrixView<Real> all) {
+    return all.row_range(op.share().first * op.rows_per_sample(), op.rows());
+}
+
+/// The rows of all ranks, on each of them.
+template <class Real>
+HostMatrix<double> of_all_ranks(const KernelOperator<Real>& op, const Matrix<Real>& own) {
+    HostMatrix<double> all(op.all_rows(), own.cols());
+    const HostMatrix<Real> mine = download(own);
+    std::copy_n(mine.data(), mine.size(), all.data() + op.share().first * op.rows_per_sample() * own.cols());
+    op.ranks().sum(std::span(all.data(), static_cast<std::size_t>(all.size())));
+    return all;
+}
+
 template <class Real>
 Solution solve_by_cg(const PredictArguments& a, Run& run, const SolverChoice& choice, const KernelSource<Real>& source,
                      const Matrix<Real>& train, const Matrix<Real>& test, const Problem<Real>& problem) {
     const double ridge = a.ridges.front();
-    const auto op = run.timed("products", true, [&] { return source.products(train, problem.targets.cols(), choice.operator_memory); });
+    const auto op =
+        run.timed("products", true, [&] { return source.products(train, problem.targets.cols(), choice.operator_memory, run.ranks()); });
     const PivotedCholesky<Real> preconditioner = run.timed("preconditioner", true, [&] {
         Progress bar(run, "preconditioner: column");
         return PivotedCholesky<Real>(*op, ridge, choice.rank, [&](Index done, Index total) { bar(done, total); });
@@ -48,14 +65,14 @@ Solution solve_by_cg(const PredictArguments& a, Run& run, const SolverChoice& ch
     const ConjugateGradientOptions options{.ridge = ridge, .tolerance = tolerance_of(a, sizeof(Real)), .max_iterations = a.max_iterations};
     const auto [coefficients, report] = run.timed("solve", true, [&] {
         ResidualProgress bar(run, options.tolerance, options.max_iterations);
-        return conjugate_gradient(*op, preconditioner, problem.targets.view(), options,
-                                  [&](Index done, double residual) { bar(done, residual); });
+        return conjugate_gradient<Real>(*op, preconditioner, own_rows(*op, problem.targets.view()), options,
+                                        [&](Index done, double residual) { bar(done, residual); });
     });
     Solution solution;
     solution.solver = "cg";
     solution.predictions =
         run.timed("predict", true, [&] { return with_start(op->cross(test.view(), coefficients.view()), problem.test_start); });
-    solution.coefficients = download(coefficients).template cast<double>();
+    solution.coefficients = of_all_ranks(*op, coefficients);
     solution.report = {.log_determinant = std::nan(""), .condition = report.condition, .condition_is_estimate = true};
     solution.condition_kind = "upper estimate from Ritz values";
     solution.facts = {{"iterations", report.iterations},

@@ -39,7 +39,7 @@ PlanOutline kernel_outline(const Run& run, const KernelArguments& kernel, const 
     outline.host_memory = memory.host(n1 + n2);
     outline.file_bytes = numbers * (real + terms * sizeof(double));
     const double rows = static_cast<double>(n1) * work.rows_per_sample();
-    for (const int ranks : run.arguments().plan.ranks) {
+    for (const int ranks : run.planned_ranks()) {
         RankOutline one{ranks, {data_phase(run)}, plan.bytes};
         append(one.phases, network_phases(work));
         if (ranks == 1) {
@@ -58,8 +58,7 @@ PlanOutline kernel_outline(const Run& run, const KernelArguments& kernel, const 
 }
 
 PlanOutline jacobian_outline(const Run& run, const Architecture& architecture, const KernelMemory& memory, Index samples, double bytes) {
-    if (run.arguments().plan.ranks != std::vector<int>{1})
-        throw Error(ErrorCode::invalid_argument, "--ranks: jacobian runs on one rank; leave it out");
+    if (run.planned_ranks() != std::vector{1}) throw Error(ErrorCode::invalid_argument, "--ranks: jacobian runs on one rank; leave it out");
     KernelWork work = kernel_work(run, {"empirical-ntk", "diag"}, architecture);
     const double numbers = static_cast<double>(samples * architecture.outputs) * static_cast<double>(architecture.parameters());
     const double file = numbers * static_cast<double>(work.real_bytes);

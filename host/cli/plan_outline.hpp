@@ -32,10 +32,10 @@ struct PlanOutline {
 /// `bytes`: on the device.
 [[nodiscard]] PlanOutline jacobian_outline(const Run& run, const Architecture& architecture, const KernelMemory& memory, Index samples,
                                            double bytes);
-/// Each number of ranks with the solver that it would choose: Cholesky where the matrix fits; else the space of the features of a finite
-/// network, where these are fewer than the rows and fit; else conjugate gradients.
-[[nodiscard]] PlanOutline predict_outline(const Run& run, const PredictArguments& arguments, const Architecture& architecture,
-                                          const KernelMemory& memory, const SampleCounts& size);
+/// Each number of ranks with the solver that it would choose (choose_solver).
+template <class Real>
+[[nodiscard]] PlanOutline predict_outline(const Run& run, const std::shared_ptr<Backend<Real>>& backend, const PredictArguments& arguments,
+                                          const Architecture& architecture, const KernelMemory& memory, const SampleCounts& size);
 
 /// `bytes`: compare_peak_bytes().
 [[nodiscard]] PlanOutline compare_outline(const Run& run, const CompareOptions& options, const SampleCounts& size, double bytes);

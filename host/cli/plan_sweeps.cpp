@@ -60,7 +60,7 @@ PlanOutline compare_outline(const Run& run, const CompareOptions& options, const
                                fmt::join(options.depths, ","), fmt::join(options.widths, ","));
     outline.choices = {
         {"solver", size.targets > 0 ? "cholesky: one for each network, one for each limit" : "none: the data have no targets"}};
-    for (const int ranks : run.arguments().plan.ranks)
+    for (const int ranks : run.planned_ranks())
         outline.ranks.push_back({ranks, compare_phases(options, size, run.arguments().real_bytes(), ranks), bytes});
     return outline;
 }
@@ -94,7 +94,7 @@ PlanOutline depth_outline(const Run& run, const std::shared_ptr<Backend<double>>
         phases.insert(phases.begin(), pairs);
     }
     phases.push_back(write_phase(outline.file_bytes));
-    for (const int ranks : run.arguments().plan.ranks) {
+    for (const int ranks : run.planned_ranks()) {
         RankOutline one{ranks, phases, memory.device};
         for (Phase& phase : one.phases) {
             for (Work& work : phase.work) work.amount /= ranks;
@@ -125,7 +125,7 @@ PlanOutline ensemble_outline(const Run& run, const std::shared_ptr<Backend<Real>
         }
     outline.choices = {{"sampler", sweep.front().sampler.sampler == Sampler::weights ? "weights: every weight is drawn"
                                                                                      : "conditional: no matrix between hidden layers"}};
-    for (const int ranks : run.arguments().plan.ranks) {
+    for (const int ranks : run.planned_ranks()) {
         RankOutline one{ranks, {}, memory};
         for (std::size_t i = 0; i < networks.size(); ++i)
             add_phases(one.phases, {networks[i]}, std::ceil(static_cast<double>(sweep[i].networks) / ranks));

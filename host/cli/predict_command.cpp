@@ -16,6 +16,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <exception>
 #include <limits>
 
@@ -237,30 +238,43 @@ Solution solve_matrix(const PredictTask<Real>& task, KernelSource<Real>& source,
     });
 }
 
+/// On each rank, so that all choose the same solver.
+double least_available(const Run& run) {
+    const double own = run.memory_available();
+    double least = own;
+    for (const auto& bytes : run.ranks().all_gather(std::as_bytes(std::span(&own, 1)))) {
+        double one = 0;
+        std::memcpy(&one, bytes.data(), sizeof one);
+        least = std::min(least, one);
+    }
+    return least;
+}
+
 template <class Real>
 Solution solve(const PredictArguments& a, Run& run, const Samples& samples, const Architecture& architecture,
                const std::optional<Weights>& weights) {
     const auto backend = run.backend<Real>();
     const Index n = samples.train.samples(), m = samples.test->samples(), targets = samples.train.y.cols();
     const PredictTask<Real> task{a, run, samples, architecture, weights, backend};
-    if (distribution()) {
-        Solution solution = solve_together(task);
-        shape_predictions(solution, m, targets);
-        return solution;
-    }
     KernelMemory memory(*backend, a.kernel, architecture, weights.has_value(), targets);
     memory.fit_to(run);
     const SampleCounts size{n, m, samples.train.features(), targets};
     if (run.planning()) {
-        show_plan(run, backend, predict_outline(run, a, architecture, memory, size));
+        show_plan(run, backend, predict_outline(run, backend, a, architecture, memory, size));
         return {};
     }
     const SolverChoice choice =
-        choose_solver(a, run, SolverQuestion<Real>{backend, architecture, memory, size, predict_bytes(a, memory, size)});
+        choose_solver(a, SolverQuestion<Real>{backend, architecture, memory, size, run.ranks().size(), least_available(run)});
+    run.require_memory(fmt::format("prediction from {} samples by {}", n, choice.name), choice.bytes);
+    run.say(fmt::format("solver    {}: {}", choice.name, choice.why));
+    if (distribution() && choice.solver == Solver::cholesky) {
+        Solution solution = solve_together(task);
+        shape_predictions(solution, m, targets);
+        return solution;
+    }
     Matrix<Real> train = upload(backend, samples.train.x), test = upload(backend, samples.test->x);
     KernelSource<Real> source(backend, a.kernel, architecture, a.network.seed, weights);
     source.limit_jacobian_block(memory.jacobian_block());
-    run.say(fmt::format("solver    {}", choice.why));
     Solution solution;
     if (choice.solver == Solver::cholesky) {
         solution = solve_matrix(task, source, train, test);
@@ -406,8 +420,7 @@ void run_predict(const CLI::App& command, const PredictArguments& a) {
     }
     for (const char* option : {"--test-kernel", "--test-diagonal"})
         if (given(option)) throw bad(fmt::format("{} belongs to --train-kernel", option));
-    const bool matrix = a.solver == "auto" || a.solver == "cholesky";  // what ranks share
-    if (!distribution() || (matrix && distribution()->shares(a))) return predict_from_samples(a);
+    if (!distribution() || (a.solver != "features" && distribution()->shares(a))) return predict_from_samples(a);
     on_root([&] { predict_from_samples(a); });
 }
 

@@ -1,5 +1,7 @@
 #include "predict_memory.hpp"
 
+#include <ntkcuda/distributed_layout.hpp>
+
 #include <algorithm>
 
 namespace ntk::cli {
@@ -21,13 +23,11 @@ double bytes_of(const PredictArguments& a, const KernelMemory& memory, const Sam
 
 }  // namespace
 
-double predict_bytes(const PredictArguments& arguments, const KernelMemory& memory, const SampleCounts& size) {
-    return bytes_of(arguments, memory, size, size.samples, 0, size.tests);
-}
-
-double predict_rank_bytes(const PredictArguments& arguments, const KernelMemory& memory, const SampleCounts& size, Index rows, Index cols,
-                          Index tests) {
-    return bytes_of(arguments, memory, size, rows, cols, tests);
+double predict_bytes(const PredictArguments& arguments, const KernelMemory& memory, const SampleCounts& size, int ranks) {
+    if (ranks == 1) return bytes_of(arguments, memory, size, size.samples, 0, size.tests);
+    const DistributedLayout train = kernel_layout(ranks, size.samples, 0, memory.rows_per_sample());
+    const DistributedLayout cross = kernel_layout(ranks, size.tests, size.samples, memory.rows_per_sample());
+    return bytes_of(arguments, memory, size, train.local_rows(0), train.local_cols(0), cross.local_rows(0));
 }
 
 }  // namespace ntk::cli

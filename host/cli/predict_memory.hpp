@@ -9,10 +9,8 @@
 
 namespace ntk::cli {
 
-/// Bytes at once: the symmetric kernel is made, then the cross kernel beside it, then the system is solved in place.
-[[nodiscard]] double predict_bytes(const PredictArguments& arguments, const KernelMemory& memory, const SampleCounts& size);
-/// The same of a rank that has `rows` x `cols` samples of the kernel and `tests` rows of the cross kernel.
-[[nodiscard]] double predict_rank_bytes(const PredictArguments& arguments, const KernelMemory& memory, const SampleCounts& size, Index rows,
-                                        Index cols, Index tests);
+/// Bytes at once: the symmetric kernel is made, then the cross kernel beside it, then the system is solved in place. Of several ranks those
+/// of the one with the largest part (distributed_layout.hpp).
+[[nodiscard]] double predict_bytes(const PredictArguments& arguments, const KernelMemory& memory, const SampleCounts& size, int ranks = 1);
 
 }  // namespace ntk::cli

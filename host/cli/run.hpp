@@ -48,6 +48,10 @@ public:
     [[nodiscard]] Samples load(const DataArguments& arguments, bool hold_out);
     /// Whether this is a dry run.
     [[nodiscard]] bool planning() const { return arguments_.plan.dry_run; }
+    /// Numbers of ranks that a dry run is for.
+    [[nodiscard]] std::vector<int> planned_ranks() const {
+        return arguments_.plan.ranks.empty() ? std::vector{ranks_.size()} : arguments_.plan.ranks;
+    }
     /// Of a dry run with --rates.
     [[nodiscard]] const std::optional<Rates>& given_rates() const { return rates_; }
     /// The device of the run; for a dry run with --rates that of the rates.

@@ -1,5 +1,7 @@
 #include "solver_choice.hpp"
 
+#include "predict_memory.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -29,16 +31,16 @@ std::string needs_matrix(const PredictArguments& a) {
 template <class Real>
 class Chooser {
 public:
-    Chooser(const PredictArguments& a, Run& run, const SolverQuestion<Real>& question)
+    Chooser(const PredictArguments& a, const SolverQuestion<Real>& question)
         : a_(a),
-          run_(run),
           q_(question),
           name_(parse_kernel(a.kernel.kernel)),
           block_(parse_block(a.kernel.block)),
           r_(rows_per_sample(block_, question.architecture)),
           columns_(block_ == Block::full ? 1 : question.size.targets),
           rows_(question.size.samples * r_),
-          available_(run.memory_available()) {}
+          own_rows_((question.size.samples + question.ranks - 1) / question.ranks * r_),
+          matrix_bytes_(predict_bytes(a, question.memory, question.size, question.ranks)) {}
 
     SolverChoice choose() {
         const std::string matrix = needs_matrix(a_);
@@ -46,25 +48,25 @@ public:
             throw bad(fmt::format("--solver {} forms no kernel matrix, and {} needs one; leave it out, or use --solver cholesky", a_.solver,
                                   matrix));
         const std::string needs = fmt::format("{} needs the kernel matrix", matrix);
-        const std::string whole = fmt::format("the matrix takes {}", readable_bytes(q_.cholesky_bytes));
+        const std::string whole = fmt::format("the matrix takes {}", readable_bytes(matrix_bytes_));
         if (a_.solver == "cholesky") return cholesky("as asked for");
         if (a_.solver == "cg") return cg("as asked for");
         if (a_.solver == "features") return by_features("as asked for");
         if (!matrix.empty()) return cholesky(needs);
-        if (q_.cholesky_bytes <= available_) return cholesky(fmt::format("{}, and {}", whole, run_.memory_available_text()));
-        const std::string beyond = fmt::format("{}, and only {}", whole, run_.memory_available_text());
-        if (is_empirical(name_) && feature_count() < rows_ && feature_system_bytes(batch()) <= available_)
+        const std::string there = fmt::format("of {}{}", readable_bytes(q_.available), q_.ranks > 1 ? " on each rank" : "");
+        if (matrix_bytes_ <= q_.available) return cholesky(fmt::format("{} {}", whole, there));
+        const std::string beyond = fmt::format("{} and does not fit into {}", whole, there.substr(3));
+        if (q_.ranks == 1 && is_empirical(name_) && feature_count() < rows_ && feature_system_bytes(batch()) <= q_.available)
             return by_features(fmt::format("{}; {} features are fewer than {} rows", beyond, feature_count(), rows_));
         return cg(beyond);
     }
 
 private:
     SolverChoice cholesky(const std::string& why) {
-        SolverChoice choice{.solver = Solver::cholesky,
-                            .why = (a_.path() || !a_.times.empty() ? "eigendecomposition: " : "cholesky: ") + why,
-                            .bytes = q_.cholesky_bytes};
-        run_.require_memory(fmt::format("prediction from {} samples", q_.size.samples), choice.bytes);
-        return choice;
+        return {.solver = Solver::cholesky,
+                .name = a_.path() || !a_.times.empty() ? "eigendecomposition" : "cholesky",
+                .why = why,
+                .bytes = matrix_bytes_};
     }
 
     /// Samples, on the host and the device, the network, the targets and what is predicted.
@@ -77,27 +79,25 @@ private:
 
     [[nodiscard]] OperatorPlan plan(double bytes) const {
         const OperatorOptions options{.block = block_, .memory = bytes};
-        if (name_ == KernelName::empirical_ntk) return plan_tangent_operator<Real>(q_.architecture, q_.size.samples, columns_, options);
+        if (name_ == KernelName::empirical_ntk)
+            return plan_tangent_operator<Real>(q_.architecture, q_.size.samples, columns_, options, q_.ranks);
         if (name_ == KernelName::empirical_nngp) return plan_nngp_operator<Real>(q_.architecture, q_.size.samples, columns_, options);
         const auto kind = name_ == KernelName::ntk ? InfiniteKernel::ntk : InfiniteKernel::nngp;
-        return plan_tiled_operator(limit_tiles(q_.backend, q_.architecture, kind), q_.size.samples, columns_, options);
+        return plan_tiled_operator(limit_tiles(q_.backend, q_.architecture, kind), q_.size.samples, columns_, options, q_.ranks);
     }
 
     SolverChoice cg(const std::string& why) {
-        const double fixed = common_bytes() + conjugate_gradient_bytes<Real>(rows_, columns_), least = plan(0).bytes;
-        run_.require_memory(fmt::format("prediction from {} samples by conjugate gradients", q_.size.samples),
-                            fixed + least + pivoted_cholesky_bytes<Real>(rows_, 0, r_));
-        SolverChoice choice{.solver = Solver::cg};
-        const double share = (available_ - fixed - least) * preconditioner_share;
+        const double fixed = common_bytes() + conjugate_gradient_bytes<Real>(own_rows_, columns_), least = plan(0).bytes;
+        SolverChoice choice{.solver = Solver::cg, .name = "cg"};
+        const double share = (q_.available - fixed - least) * preconditioner_share;
         choice.rank = std::min(most_rank, rows_ / 4);
-        while (choice.rank > 0 && pivoted_cholesky_bytes<Real>(rows_, choice.rank, r_) > share) choice.rank /= 2;
-        const double preconditioner = pivoted_cholesky_bytes<Real>(rows_, choice.rank, r_);
-        choice.operator_memory = available_ - fixed - preconditioner;
+        while (choice.rank > 0 && pivoted_cholesky_bytes<Real>(own_rows_, choice.rank, r_) > share) choice.rank /= 2;
+        const double preconditioner = pivoted_cholesky_bytes<Real>(own_rows_, choice.rank, r_);
+        choice.operator_memory = q_.available - fixed - preconditioner;
         choice.products = plan(choice.operator_memory);
         choice.bytes = fixed + preconditioner + choice.products.bytes;
-        choice.why = fmt::format("cg: {}; {} for products by {} samples and a preconditioner of rank up to {}", why,
+        choice.why = fmt::format("{}; {} for products by {} samples and a preconditioner of rank up to {}", why,
                                  readable_bytes(choice.bytes), choice.products.batch, choice.rank);
-        run_.require_memory(fmt::format("prediction from {} samples by conjugate gradients", q_.size.samples), choice.bytes);
         return choice;
     }
 
@@ -122,32 +122,32 @@ private:
     SolverChoice by_features(const std::string& why) {
         if (!is_empirical(name_))
             throw bad(fmt::format("--solver features is for the kernels of a finite network, not {}", a_.kernel.kernel));
-        SolverChoice choice{.solver = Solver::features};
+        if (q_.ranks > 1) throw bad("--solver features works on one rank; leave it out, or use --solver cg");
+        SolverChoice choice{.solver = Solver::features, .name = "features"};
         choice.features = feature_count();
         choice.batch = batch();
         choice.bytes = feature_system_bytes(choice.batch);
-        choice.why = fmt::format("features: {}; {} for {} x {}", why, readable_bytes(choice.bytes), choice.features, choice.features);
-        run_.require_memory(fmt::format("prediction from {} samples by {} features", q_.size.samples, choice.features), choice.bytes);
+        choice.why = fmt::format("{}; {} for {} x {}", why, readable_bytes(choice.bytes), choice.features, choice.features);
         return choice;
     }
 
     const PredictArguments& a_;
-    Run& run_;
     const SolverQuestion<Real>& q_;
     KernelName name_;
     Block block_;
     Index r_, columns_, rows_;
-    double available_;
+    Index own_rows_;  ///< of the rank with the most
+    double matrix_bytes_;
 };
 
 }  // namespace
 
 template <class Real>
-SolverChoice choose_solver(const PredictArguments& arguments, Run& run, const SolverQuestion<Real>& question) {
-    return Chooser<Real>(arguments, run, question).choose();
+SolverChoice choose_solver(const PredictArguments& arguments, const SolverQuestion<Real>& question) {
+    return Chooser<Real>(arguments, question).choose();
 }
 
-template SolverChoice choose_solver(const PredictArguments&, Run&, const SolverQuestion<float>&);
-template SolverChoice choose_solver(const PredictArguments&, Run&, const SolverQuestion<double>&);
+template SolverChoice choose_solver(const PredictArguments&, const SolverQuestion<float>&);
+template SolverChoice choose_solver(const PredictArguments&, const SolverQuestion<double>&);
 
 }  // namespace ntk::cli

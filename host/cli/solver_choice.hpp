@@ -13,8 +13,8 @@ enum class Solver { cholesky, cg, features };
 
 struct SolverChoice {
     Solver solver = Solver::cholesky;
-    std::string why;             ///< a line for people
-    double bytes = 0;            ///< all that it takes
+    std::string name, why;       ///< for people
+    double bytes = 0;            ///< all that it takes, on each rank
     double operator_memory = 0;  ///< cg: what products may take
     OperatorPlan products{};     ///< cg
     Index rank = 0;              ///< cg: of the preconditioner, at most
@@ -29,12 +29,14 @@ struct SolverQuestion {
     const Architecture& architecture;
     const KernelMemory& memory;
     const SampleCounts& size;
-    double cholesky_bytes = 0;  ///< or whatever --time and several ridges take
+    int ranks = 1;
+    double available = 0;  ///< bytes that each rank may use, the same number on every one
 };
 
-/// By --solver; with auto Cholesky where it fits, the space of the features where that is smaller and fits, else conjugate gradients.
-/// Throws Error(invalid_argument) for what the solver asked for cannot do, Error(out_of_memory) with the number needed.
+/// By --solver; with auto Cholesky where it fits, the space of the features where that is smaller and fits (on one rank), else conjugate
+/// gradients. What it takes may be more than there is.
+/// Throws Error(invalid_argument) for what the solver asked for cannot do.
 template <class Real>
-[[nodiscard]] SolverChoice choose_solver(const PredictArguments& arguments, Run& run, const SolverQuestion<Real>& question);
+[[nodiscard]] SolverChoice choose_solver(const PredictArguments& arguments, const SolverQuestion<Real>& question);
 
 }  // namespace ntk::cli
