@@ -199,7 +199,10 @@ private:
     void finish_report() {
         if (report_.largest_ritz == 0) report_.smallest_ritz = report_.largest_ritz = 1;  // nothing to solve
         const double smallest = std::max(report_.smallest_ritz, std::numeric_limits<double>::min());
-        report_.condition = report_.largest_ritz * preconditioner_.largest_eigenvalue() / (smallest * preconditioner_.shift());
+        // Of K + ridge I: M times the largest of M^{-1} (K + ridge I), or what M has and what it leaves out; and no less than the ridge.
+        const double largest = std::min(report_.largest_ritz * preconditioner_.largest_eigenvalue(),
+                                        preconditioner_.largest_eigenvalue() + preconditioner_.residual_trace() + options_.ridge);
+        report_.condition = largest / std::max(options_.ridge, smallest * preconditioner_.shift());
         preconditioner_.apply(std::as_const(r_).view(), z_.view());
         const std::vector<double> errors = dots(std::as_const(r_).view(), std::as_const(z_).view()),
                                   energies = dots(std::as_const(x_).view(), std::as_const(q_).view());

@@ -107,6 +107,7 @@ TEST(Memory, ThePeakIsThePlan) {
         {"jacobian --data sphere:n=300,d=16,seed=1 --width 128 --out R.npy", "R.run.json"},
         {"predict --data r.csv --kernel ntk --ridge 0.1 --out P", "P/run.json"},
         {"predict --data r.csv --kernel empirical-ntk --width 128 --ridge 0.1 --out P", "P/run.json"},
+        {"predict --data r.csv --kernel empirical-ntk --width 128 --ridge 0.1 --solver cg --out C", "C/run.json"},
         {"predict --data r.csv --kernel empirical-nngp --width 128 --ridge 0.1 --posterior --out P", "P/run.json"},
         {"predict --data r.csv --kernel ntk --samples 1000 --time 10 --out P", "P/run.json"}};
     for (const auto& [arguments, file] : runs) {

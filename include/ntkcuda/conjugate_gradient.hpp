@@ -20,7 +20,8 @@ struct ConjugateGradientReport {
     Index iterations = 0;
     double residual = 0;  ///< the largest of the columns, recomputed from the solution
     double smallest_ritz = 1, largest_ritz = 1;
-    /// Of K + ridge I: largest_ritz (lambda_max(M)) / (smallest_ritz shift), an upper estimate.
+    /// Of K + ridge I, an upper estimate: the lesser of largest_ritz lambda_max(M) and lambda_max(M) + residual trace + ridge, over the
+    /// larger of smallest_ritz shift and the ridge.
     double condition = 1;
     /// The largest of the columns: |x - exact|_{K + ridge I} <= sqrt(r^T M^{-1} r / smallest_ritz), an estimate. A prediction k(x)^T alpha
     /// is wrong by at most this times sqrt(k(x, x)).
