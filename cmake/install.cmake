@@ -28,6 +28,7 @@ write_basic_package_version_file(ntkcuda-config-version.cmake COMPATIBILITY Same
 # Component ntkcuda: what runs. Component development: what programs are built with.
 install(TARGETS ntkcuda_cli COMPONENT ntkcuda)
 install(FILES data/digits.csv data/README.md DESTINATION ${CMAKE_INSTALL_DATADIR}/ntkcuda COMPONENT ntkcuda)
+install(DIRECTORY data/rates DESTINATION ${CMAKE_INSTALL_DATADIR}/ntkcuda COMPONENT ntkcuda)
 install(FILES ${pages}/ntkcuda.1.gz DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 COMPONENT ntkcuda)
 install(FILES ${pages}/ntkcuda DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions COMPONENT ntkcuda)
 install(FILES ${pages}/_ntkcuda DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/vendor-completions COMPONENT ntkcuda)

@@ -273,6 +273,27 @@ struct Refusal {
     std::vector<std::string> words;
 };
 
+TEST(Plan, OfADeviceThatIsNotHereChoosesByItsMemory) {
+    const TemporaryFolder folder;
+    const std::string rates = std::string(" --rates ") + NTKCUDA_DATA_DIR + "/rates/h200.json --json --quiet";
+    const auto planned = [&](const std::string& arguments) {
+        const Outcome outcome = run_program(folder, "plan " + arguments + rates);
+        EXPECT_EQ(outcome.code, 0) << outcome.err;
+        return Json::parse(outcome.out)["results"]["ranks"];
+    };
+    const std::string data = " --data gaussian:n=300000,d=64,seed=1 ", tests = "--test gaussian:n=10,d=64,seed=2 --targets 1 --ridge 1e-3 ";
+    const Json kernel = planned("kernel" + data + "--width 512 --ranks 1,8");
+    ASSERT_EQ(kernel.size(), 2U);
+    // 8 x 300000^2 bytes are 720 GB: by blocks on one device of 134 GB, whole on eight.
+    EXPECT_LT(kernel[0]["memory"].get<double>(), 133.95e9);
+    EXPECT_GT(kernel[1]["memory"].get<double>(), 720e9 / 8);
+    const Json predict = planned("predict" + data + tests + "--kernel empirical-ntk --width 512 --ranks 1,8");
+    EXPECT_EQ(predict[0]["solver"], "cg");
+    EXPECT_EQ(predict[1]["solver"], "cholesky");
+    EXPECT_EQ(planned("predict" + data + tests + "--kernel empirical-ntk --width 64")[0]["solver"], "features");
+    EXPECT_EQ(planned("predict" + data + tests + "--kernel ntk --solver cg --ranks 8")[0]["solver"], "cg");
+}
+
 TEST(Plan, RefusesAsTheRunDoes) {
     const TemporaryFolder folder;
     (void)folder.file("rates.json", rates_of(0x1p24));

@@ -124,7 +124,10 @@ std::uint64_t Run::memory_peak() const {
 
 double Run::memory_available() const {
     if (arguments_.memory_gib) return *arguments_.memory_gib * gib;
-    const auto free = [](const DeviceInfo& device) { return static_cast<double>(device.memory_free) / ranks_on_device(device); };
+    const auto free = [this](const DeviceInfo& device) {
+        // Each planned rank has a device of the rates' kind to itself.
+        return static_cast<double>(device.memory_free) / (rates_ ? 1 : ranks_on_device(device));
+    };
     const auto least =
         std::min_element(devices_.begin(), devices_.end(), [&](const DeviceInfo& a, const DeviceInfo& b) { return free(a) < free(b); });
     return least == devices_.end() ? 0 : free(*least);
