@@ -2,9 +2,12 @@
 
 #include "predict_memory.hpp"
 
+#include <ntkcuda/distributed_layout.hpp>
+
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 
 namespace ntk::cli {
 namespace {
@@ -54,6 +57,7 @@ public:
         if (a_.solver == "features") return by_features("as asked for");
         if (!matrix.empty()) return cholesky(needs);
         const std::string there = fmt::format("of {}{}", readable_bytes(q_.available), q_.ranks > 1 ? " on each rank" : "");
+        if (beyond_scalapack()) return cg("a rank's part of the matrix has 2^31 entries or more, which ScaLAPACK does not count");
         if (matrix_bytes_ <= q_.available) return cholesky(fmt::format("{} {}", whole, there));
         const std::string beyond = fmt::format("{} and does not fit into {}", whole, there.substr(3));
         if (q_.ranks == 1 && is_empirical(name_) && feature_count() < rows_ && feature_system_bytes(batch()) <= q_.available)
@@ -62,6 +66,12 @@ public:
     }
 
 private:
+    [[nodiscard]] bool beyond_scalapack() const {
+        if (q_.ranks == 1) return false;
+        const DistributedLayout part = kernel_layout(q_.ranks, q_.size.samples, 0, r_);
+        return part.local_rows(0) * r_ > std::numeric_limits<int>::max() / (part.local_cols(0) * r_);
+    }
+
     SolverChoice cholesky(const std::string& why) {
         return {.solver = Solver::cholesky,
                 .name = a_.path() || !a_.times.empty() ? "eigendecomposition" : "cholesky",

@@ -13,12 +13,25 @@
 
 #include <chrono>
 #include <cmath>
+#include <cstdlib>
+#include <sstream>
 #include <thread>
 
 namespace ntk {
 namespace {
 
 using namespace testing;
+
+/// For every mpirun of this process; the list of CMakeLists.txt, with a name and a value each.
+bool set_environment() {
+    std::istringstream list(NTKCUDA_MPI_ENVIRONMENT);
+    for (std::string setting; list >> setting;) {
+        const auto equals = setting.find('=');
+        setenv(setting.substr(0, equals).c_str(), setting.substr(equals + 1).c_str(), 1);
+    }
+    return true;
+}
+const bool environment_is_set = set_environment();
 
 std::string on_ranks(int ranks, const std::string& arguments) {
     return fmt::format("{} -np {} {} {}", NTKCUDA_MPIRUN, ranks, NTKCUDA_MPI_PROGRAM, arguments);
