@@ -49,7 +49,7 @@ double difference(const TemporaryFolder& folder, const std::string& a, const std
 TEST(PredictSolvers, ConjugateGradientsAreCholeskyOnDigitsInAFractionOfItsMemory) {
     const TemporaryFolder folder;
     // 1e-3 of the mean diagonal, about 6 for three layers on the sphere.
-    const std::string common = "--kernel empirical-ntk --width 256 --depth 3 --ridge 6e-3 ";
+    const std::string common = "--kernel empirical-ntk --width 256 --depth 3 --ridge 6e-3 --task regression ";
     expect_done(folder, common + "--solver cholesky --out cholesky");
     expect_done(folder, common + "--solver cg --memory 0.02 --out cg");
     const auto cg = record(folder, "cg"), cholesky = record(folder, "cholesky");
