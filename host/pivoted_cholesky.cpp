@@ -11,8 +11,6 @@
 namespace ntk {
 namespace {
 
-/// Columns of K that are asked for at a time.
-constexpr Index block_columns = 96;
 /// A pivot of a block is taken while it is at least this part of the largest one.
 constexpr double kept_part = 0.1;
 
@@ -150,7 +148,7 @@ PivotedCholesky<Real>::PivotedCholesky(KernelOperator<Real>& kernel, double ridg
     const double trace = residual.trace();
     rank = std::min(rank, kernel.all_rows());
     columns_ = Matrix<Real>(backend_, kernel.rows(), std::max<Index>(1, rank));
-    const Index r = kernel.rows_per_sample(), block_samples = std::max<Index>(1, block_columns / r);
+    const Index r = kernel.rows_per_sample(), block_samples = std::max<Index>(1, pivoted_cholesky_block / r);
     residual_trace_ = trace;
     while (rank_ < rank && residual_trace_ > std::max(ridge, epsilon<Real> * trace * static_cast<double>(rank_))) {
         progress.check();
@@ -219,7 +217,8 @@ void PivotedCholesky<Real>::apply(ConstMatrixView<Real> v, MatrixView<Real> out)
 
 template <class Real>
 double pivoted_cholesky_bytes(Index rows, Index rank, Index rows_per_sample) {
-    const double k = static_cast<double>(rank), block = rank > 0 ? static_cast<double>(std::max(block_columns, rows_per_sample)) : 0;
+    const double k = static_cast<double>(rank),
+                 block = rank > 0 ? static_cast<double>(std::max(pivoted_cholesky_block, rows_per_sample)) : 0;
     return (static_cast<double>(rows) * (k + block + 2) + k * (k + block)) * sizeof(Real);
 }
 

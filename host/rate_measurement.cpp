@@ -25,7 +25,9 @@ constexpr Sizes on_cpu{1024, 64, 512, 2048, 512, 512}, on_gpu{8192, 64, 1024, 81
 constexpr Index few = 3, many_features = 512, many_layers = 24;
 /// Right-hand sides, one behind the other, and bytes of a file.
 constexpr int solves = 4;
-constexpr Index file_rows = 256, file_cols = 1 << 15;
+constexpr Index file_rows = 1024, file_cols = 1 << 15;
+/// Samples of one batch.
+constexpr Index tall = 4096;
 
 template <class Real>
 class RateMeasurement {
@@ -44,7 +46,7 @@ private:
     Rate rate_of(Operation operation) {
         switch (operation) {
             case Operation::gemm:
-                return by_inner_size([&](Index inner) { return gemm(inner); });
+                return tall_products();
             case Operation::gram:
                 return by_inner_size([&](Index inner) { return gram(inner); });
             case Operation::half_gram:
@@ -136,10 +138,21 @@ private:
         return fit_rate(work, size, time);
     }
 
+    /// As passes, gradients and tangents have it: tall matrices of `inner` columns, one product with each other and one with a square.
     double gemm(Index inner) {
-        const Matrix<Real> a = drawn(sizes_.samples, inner), b = drawn(inner, sizes_.samples);
-        Matrix<Real> c(backend_, sizes_.samples, sizes_.samples);
-        return seconds([&] { backend_->gemm(Transpose::no, Transpose::no, 1, a.view(), b.view(), 0, c.view()); });
+        const Matrix<Real> a = drawn(tall, inner), b = drawn(tall, inner);
+        Matrix<Real> square(backend_, inner, inner), c(backend_, tall, inner);
+        return seconds([&] {
+            backend_->gemm(Transpose::yes, Transpose::no, 1, a.view(), b.view(), 0, square.view());
+            backend_->gemm(Transpose::no, Transpose::yes, 1, a.view(), std::as_const(square).view(), 0, c.view());
+        });
+    }
+    Rate tall_products() {
+        const double size[2] = {static_cast<double>(sizes_.small), static_cast<double>(sizes_.large)};
+        double work[2];
+        for (int i = 0; i < 2; ++i) work[i] = 4 * static_cast<double>(tall) * size[i] * size[i];
+        const double time[2] = {gemm(sizes_.small), gemm(sizes_.large)};
+        return fit_rate(work, size, time);
     }
     /// A layer whose two inner dimensions are `inner`: the lower triangles of two products.
     double gram(Index inner) {

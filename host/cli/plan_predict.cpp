@@ -3,6 +3,8 @@
 #include "plan_parts.hpp"
 #include "solver_choice.hpp"
 
+#include <ntkcuda/pivoted_cholesky.hpp>
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -92,7 +94,15 @@ std::vector<Phase> product_phases(const Prediction& p, const OperatorPlan& plan,
         const auto widest = static_cast<double>(p.architecture.hidden.empty()
                                                     ? p.architecture.inputs
                                                     : *std::max_element(p.architecture.hidden.begin(), p.architecture.hidden.end()));
-        phases.push_back({"products", "solve", {{Operation::gemm, products * plan.product_flops + plan.setup_flops, widest}}});
+        // Of each layer the deltas, their weighted copy, the tangents and the activations, written and read by both products.
+        constexpr double passes_through_memory = 8;
+        double units = 0;
+        for (const Index width : p.architecture.hidden) units += static_cast<double>(width);
+        const double numbers = p.system.rows / ranks * units * p.system.targets;
+        phases.push_back({"products",
+                          "solve",
+                          {{Operation::gemm, products * plan.product_flops + plan.setup_flops, widest},
+                           {Operation::memory, products * passes_through_memory * numbers * p.real()}}});
     } else {
         const double n = p.samples(), pairs = n * (n + 1) / 2 / ranks;
         const double kept =
@@ -114,7 +124,7 @@ RankOutline by_gradients(const Prediction& p, const SolverChoice& choice, int ra
     RankOutline one{ranks, network_phases(p.kernel)};
     const double n = p.samples();
     std::vector<Phase> preconditioner = kernel_phases(p.kernel, {n / ranks + k, local * k}, local * k);
-    preconditioner.push_back({"elimination", "solve", {{Operation::gemm, 3 * local * k * k, k}}});
+    preconditioner.push_back({"elimination", "solve", {{Operation::gemm, 3 * local * k * k, static_cast<double>(pivoted_cholesky_block)}}});
     append(one.phases, preconditioner, "preconditioner ");
     append(one.phases, product_phases(p, choice.products, iterations, ranks), "iterations: ");
     one.phases.push_back({"iterations: vectors",

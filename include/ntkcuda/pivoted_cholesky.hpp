@@ -44,6 +44,9 @@ private:
     double shift_ = 0, largest_ = 0, residual_trace_ = 0;
 };
 
+/// Columns of K that are asked for, and eliminated, at a time.
+constexpr Index pivoted_cholesky_block = 96;
+
 /// Bytes of a preconditioner of this rank for `rows` rows on this rank, what making it takes included.
 template <class Real>
 [[nodiscard]] double pivoted_cholesky_bytes(Index rows, Index rank, Index rows_per_sample);

@@ -22,7 +22,7 @@ namespace ntk {
 
 /// What rates are of, and the unit of its work.
 enum class Operation {
-    gemm,           ///< flops; size: inner dimension
+    gemm,           ///< flops of products of tall matrices; size: their columns
     gram,           ///< flops of the Grams of layers, lower triangle; size: inner dimension
     half_gram,      ///< the same of operands rounded to FP16
     pair_features,  ///< flops of inner products of pairs of samples for the limit; size: features
