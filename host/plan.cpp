@@ -1,5 +1,7 @@
 #include <ntkcuda/plan.hpp>
 
+#include <ntkcuda/distributed_layout.hpp>
+
 #include <algorithm>
 #include <cmath>
 
@@ -192,9 +194,7 @@ std::vector<Phase> system_phases(const SystemWork& system) {
 Phase write_phase(double bytes) { return {"write", "write", {{Operation::write, bytes}}}; }
 
 RankShare rank_share(int ranks, double samples, double rows_per_sample, std::size_t real_bytes) {
-    int rows = static_cast<int>(std::sqrt(static_cast<double>(ranks)));
-    while (ranks % rows != 0) --rows;
-    const int cols = ranks / rows;
+    const auto [rows, cols] = rank_grid(ranks);
     const double n = samples * rows_per_sample;
     return {std::ceil(samples / rows), std::ceil(samples / cols),
             ranks == 1 ? 0 : n * n / 2 * (1.0 / rows + 1.0 / cols) * static_cast<double>(real_bytes)};

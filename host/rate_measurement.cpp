@@ -46,11 +46,12 @@ private:
     Rate rate_of(Operation operation) {
         switch (operation) {
             case Operation::gemm:
-                return tall_products();
+                return by_columns([](double columns) { return 4.0 * tall * columns * columns; },
+                                  [&](Index columns) { return gemm(columns); });
             case Operation::gram:
-                return by_inner_size([&](Index inner) { return gram(inner); });
+                return by_columns(square_flops(), [&](Index inner) { return gram(inner); });
             case Operation::half_gram:
-                return by_inner_size([&](Index inner) { return half_gram(inner); });
+                return by_columns(square_flops(), [&](Index inner) { return half_gram(inner); });
             case Operation::pair_features:
                 return features();
             case Operation::arccos_ntk:
@@ -120,13 +121,16 @@ private:
         return k;
     }
 
-    template <class Seconds>
-    Rate by_inner_size(const Seconds& measured) {
-        const auto n = static_cast<double>(sizes_.samples);
+    template <class Flops, class Seconds>
+    Rate by_columns(const Flops& flops, const Seconds& measured) {
         const double size[2] = {static_cast<double>(sizes_.small), static_cast<double>(sizes_.large)};
-        const double work[2] = {2 * n * n * size[0], 2 * n * n * size[1]};
+        const double work[2] = {flops(size[0]), flops(size[1])};
         const double time[2] = {measured(sizes_.small), measured(sizes_.large)};
         return fit_rate(work, size, time);
+    }
+    /// Of every pair of samples.
+    [[nodiscard]] auto square_flops() const {
+        return [n = static_cast<double>(sizes_.samples)](double columns) { return 2 * n * n * columns; };
     }
     /// Of factor n^3 flops, or of right-hand sides where the factor is 0.
     template <class Seconds>
@@ -146,13 +150,6 @@ private:
             backend_->gemm(Transpose::yes, Transpose::no, 1, a.view(), b.view(), 0, square.view());
             backend_->gemm(Transpose::no, Transpose::yes, 1, a.view(), std::as_const(square).view(), 0, c.view());
         });
-    }
-    Rate tall_products() {
-        const double size[2] = {static_cast<double>(sizes_.small), static_cast<double>(sizes_.large)};
-        double work[2];
-        for (int i = 0; i < 2; ++i) work[i] = 4 * static_cast<double>(tall) * size[i] * size[i];
-        const double time[2] = {gemm(sizes_.small), gemm(sizes_.large)};
-        return fit_rate(work, size, time);
     }
     /// A layer whose two inner dimensions are `inner`: the lower triangles of two products.
     double gram(Index inner) {

@@ -136,13 +136,19 @@ private:
     double compute_seconds_ = 0, write_seconds_ = 0;
 };
 
+/// On one rank. Throws Error(out_of_memory) with the number needed.
+template <class Real>
+KernelPlan plan_alone(const KernelTask<Real>& task, const KernelMemory& memory) {
+    KernelPlan plan = plan_kernel(task.run, memory, task.row_samples().samples(), task.cross() ? task.samples.train.samples() : 0);
+    task.run.require_memory("the kernel", plan.bytes);
+    return plan;
+}
+
 template <class Real>
 KernelFacts compute_alone(const KernelTask<Real>& task) {
     Run& run = task.run;
-    const Index n1 = task.row_samples().samples(), n2 = task.cross() ? task.samples.train.samples() : 0;
     const KernelMemory memory = kernel_memory(task);
-    const KernelPlan plan = plan_kernel(run, memory, n1, n2);
-    run.require_memory("the kernel", plan.bytes);
+    const KernelPlan plan = plan_alone(task, memory);
     if (!plan.whole())
         run.say(fmt::format("blocks    {} of up to {} samples a side: at once the kernel needs {}, and {}", plan.blocks.count(),
                             plan.blocks.side, readable_bytes(plan.whole_bytes), run.memory_available_text()));
@@ -168,8 +174,7 @@ void compute(const Arguments& a, Run& run) {
     check_spectrum(a.spectrum, run, task.cross(), task.block(), task.rows(), sizeof(Real));
     if (run.planning()) {
         const KernelMemory memory = kernel_memory(task);
-        const KernelPlan plan = plan_kernel(run, memory, task.row_samples().samples(), task.cross() ? samples.train.samples() : 0);
-        run.require_memory("the kernel", plan.bytes);
+        const KernelPlan plan = plan_alone(task, memory);
         return show_plan(run, task.backend, kernel_outline(run, a.kernel, architecture, memory, plan, a.spectrum.given()));
     }
     const KernelFacts facts = distribution() ? distribution()->write_kernel(task) : compute_alone(task);

@@ -16,7 +16,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <exception>
 #include <limits>
 
@@ -240,14 +239,8 @@ Solution solve_matrix(const PredictTask<Real>& task, KernelSource<Real>& source,
 
 /// On each rank, so that all choose the same solver.
 double least_available(const Run& run) {
-    const double own = run.memory_available();
-    double least = own;
-    for (const auto& bytes : run.ranks().all_gather(std::as_bytes(std::span(&own, 1)))) {
-        double one = 0;
-        std::memcpy(&one, bytes.data(), sizeof one);
-        least = std::min(least, one);
-    }
-    return least;
+    const std::vector<double> all = of_every_rank(run.ranks(), run.memory_available());
+    return *std::min_element(all.begin(), all.end());
 }
 
 template <class Real>

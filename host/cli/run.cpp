@@ -148,14 +148,7 @@ void Run::require_memory(const std::string& what, double bytes) {
 
 bool Run::writes() {
     if (ranks_.size() == 1) return true;
-    const std::uint64_t peak = memory_peak();
-    Json peaks = Json::array();
-    for (const auto& bytes : ranks_.all_gather(std::as_bytes(std::span(&peak, 1)))) {
-        std::uint64_t one = 0;
-        std::memcpy(&one, bytes.data(), sizeof one);
-        peaks.push_back(one);
-    }
-    of_ranks_ = {{"count", ranks_.size()}, {"memory_peak", peaks}};
+    of_ranks_ = {{"count", ranks_.size()}, {"memory_peak", of_every_rank(ranks_, memory_peak())}};
     return ranks_.root();
 }
 
