@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <filesystem>
 #include <limits>
 
@@ -23,18 +24,20 @@ struct Sizes {
 constexpr Sizes on_cpu{1024, 64, 512, 2048, 512, 512}, on_gpu{8192, 64, 1024, 8192, 2048, 4096};
 /// Of the limit: features and layers that are few and many.
 constexpr Index few = 3, many_features = 512, many_layers = 24;
-/// Right-hand sides, one behind the other, and bytes of a file.
+/// Right-hand sides, one behind the other.
 constexpr int solves = 4;
-constexpr Index file_rows = 1024, file_cols = 1 << 15;
+/// A row of a file, rows written at a time, and rows at most: 1 GiB of float64.
+constexpr Index file_cols = 1 << 15, rows_at_a_time = 256, most_file_rows = 4096;
 /// Samples of one batch.
 constexpr Index tall = 4096;
 
 template <class Real>
 class RateMeasurement {
 public:
-    RateMeasurement(const std::shared_ptr<Backend<Real>>& backend, std::string folder, Rates& rates)
+    RateMeasurement(const std::shared_ptr<Backend<Real>>& backend, std::string folder, double file_bytes, Rates& rates)
         : backend_(backend),
           folder_(std::move(folder)),
+          file_bytes_(file_bytes),
           sizes_(backend->info().kind == DeviceKind::cpu ? on_cpu : on_gpu),
           rates_(sizeof(Real) == sizeof(float) ? rates.fp32 : rates.fp64) {}
 
@@ -235,18 +238,21 @@ private:
                    backend_->copy(from.view(), to.view());
                });
     }
-    /// Of a file that is given up before it has its name.
+    /// Of a file that is given up before it has its name, written once: as a run finds it, memory of the system that was not in use.
     double write() {
-        const HostMatrix<Real> part(file_rows, file_cols);
-        const std::string path = std::filesystem::path(folder_) / "ntkcuda-rates.npy";
-        return static_cast<double>(part.size()) * sizeof(Real) / seconds([&] {
-                   NpyFile<Real> file(path, {file_rows, file_cols});
-                   file.write(0, 0, part.view());
-               });
+        constexpr double row_bytes = file_cols * sizeof(Real);
+        const Index rows = std::clamp<Index>(static_cast<Index>(std::ceil(std::min(file_bytes_, 0x1p40) / row_bytes)), 1, most_file_rows);
+        const HostMatrix<Real> part(std::min(rows, rows_at_a_time), file_cols);
+        const auto start = std::chrono::steady_clock::now();
+        NpyFile<Real> file(std::filesystem::path(folder_) / "ntkcuda-rates.npy", {rows, file_cols});
+        for (Index row = 0; row < rows; row += part.rows()) file.write(row, 0, part.view().row_range(0, std::min(part.rows(), rows - row)));
+        const double taken = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+        return static_cast<double>(rows) * row_bytes / std::max(taken, 1e-9);
     }
 
     std::shared_ptr<Backend<Real>> backend_;
     std::string folder_;
+    double file_bytes_;
     Sizes sizes_;
     std::map<Operation, Rate>& rates_;
 };
@@ -255,16 +261,16 @@ private:
 
 template <class Real>
 void measure_rates(const std::shared_ptr<Backend<Real>>& backend, const std::set<Operation>& operations, const std::string& folder,
-                   Rates& rates) {
+                   Rates& rates, double file_bytes) {
     const DeviceInfo info = backend->info();
     rates.kind = info.kind;
     rates.device = info.name;
     rates.memory = static_cast<double>(info.memory_free);
-    RateMeasurement<Real> measurement(backend, folder, rates);
+    RateMeasurement<Real> measurement(backend, folder, file_bytes, rates);
     for (const Operation operation : operations) measurement.measure(operation);
 }
 
-template void measure_rates(const std::shared_ptr<Backend<float>>&, const std::set<Operation>&, const std::string&, Rates&);
-template void measure_rates(const std::shared_ptr<Backend<double>>&, const std::set<Operation>&, const std::string&, Rates&);
+template void measure_rates(const std::shared_ptr<Backend<float>>&, const std::set<Operation>&, const std::string&, Rates&, double);
+template void measure_rates(const std::shared_ptr<Backend<double>>&, const std::set<Operation>&, const std::string&, Rates&, double);
 
 }  // namespace ntk

@@ -1,5 +1,6 @@
 // Every allocation of a run made to fail, a sample of them at a time: one message, exit code 4, nothing half-written.
 
+#include "support/paths.hpp"
 #include "support/process.hpp"
 
 #include <gmock/gmock.h>
@@ -38,8 +39,9 @@ TEST_P(AllocationFails, AnywhereInTheRun) {
     const auto run = [&](const std::string& setting) {
         fs::remove_all(folder.path("out"));
         fs::create_directory(folder.path("out"));
-        const std::string command = "cd '" + folder.path("") + "' && LD_PRELOAD='" NTKCUDA_FAILING_ALLOCATION_LIBRARY "' " + setting +
-                                    " '" + NTKCUDA_PROGRAM + "' " + GetParam() + " >.out 2>.err";
+        const std::string command = "cd '" + folder.path("") + "' && golden='" + paths::golden + "' && LD_PRELOAD='" +
+                                    paths::failing_allocation + "' " + setting + " '" + paths::program + "' " + GetParam() +
+                                    " >.out 2>.err";
         const int status = std::system(command.c_str());
         return Outcome{WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_bytes(folder.path(".out")), read_bytes(folder.path(".err"))};
     };
@@ -70,7 +72,7 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(
         "kernel --samples 20 --width 12 --device cpu --threads 2 --quiet --out out/K.npy",
         "kernel --kernel ntk --data sphere:n=12,d=3,seed=1 --device cpu --threads 2 --quiet --out out/K.npy",
-        "kernel --weights '" NTKCUDA_GOLDEN_DIR "/arrays/weights.npz' --data sphere:n=5,d=4,seed=1 --device cpu --quiet --out out/K.npy",
+        "kernel --weights \"$golden/arrays/weights.npz\" --data sphere:n=5,d=4,seed=1 --device cpu --quiet --out out/K.npy",
         "jacobian --samples 5 --width 12 --device cpu --threads 2 --quiet --out out/J.npy",
         "predict --samples 60 --device cpu --threads 2 --quiet --out out",
         "compare --data sphere:n=12,d=3,seed=1 --depths 2 --widths 8 --seeds 3 --device cpu --threads 2 --quiet --out out",

@@ -1,6 +1,7 @@
 #include <ntkcuda/array_file.hpp>
 
 #include "support/files.hpp"
+#include "support/paths.hpp"
 
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -18,7 +19,7 @@ using testing::expect_error;
 using testing::read_bytes;
 using testing::TemporaryFolder;
 
-const std::string golden = std::string(NTKCUDA_GOLDEN_DIR) + "/arrays/";  // made by golden/make_arrays.py
+const std::string golden = std::string(paths::golden) + "/arrays/";  // made by golden/make_arrays.py
 
 /// A version 1.0 file with this dictionary and these bytes after it.
 std::string npy(const std::string& dictionary, const std::string& values) {

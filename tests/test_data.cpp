@@ -3,6 +3,7 @@
 #include <ntkcuda/random.hpp>
 
 #include "support/files.hpp"
+#include "support/paths.hpp"
 #include "support/tolerance.hpp"
 
 #include <gmock/gmock.h>
@@ -77,7 +78,7 @@ TEST(Digits, OptionsThatDoNotGoWithThem) {
 }
 
 TEST(BundledData, NamesWhereItLooked) {
-    expect_error(ErrorCode::io, {"no_such_file.csv", NTKCUDA_DATA_DIR, "share/ntkcuda", "NTKCUDA_DATA_DIR"},
+    expect_error(ErrorCode::io, {"no_such_file.csv", paths::data, "share/ntkcuda", "NTKCUDA_DATA_DIR"},
                  [] { (void)bundled_data("no_such_file.csv"); });
     EXPECT_EQ(bundled_data("digits.csv").substr(bundled_data("digits.csv").size() - 10), "digits.csv");
     const TemporaryFolder folder;
@@ -324,7 +325,7 @@ TEST_F(Csv, ALongFirstLinePromisesNothing) {
 
 // --- .npy and .npz ----------------------------------------------------------------------------------------------------------------
 
-const std::string golden = std::string(NTKCUDA_GOLDEN_DIR) + "/arrays/";
+const std::string golden = std::string(paths::golden) + "/arrays/";
 
 TEST(NumPySource, AnArrayIsItsSamples) {
     const Dataset data = load(golden + "float64.npy");

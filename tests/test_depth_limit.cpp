@@ -3,6 +3,7 @@
 #include <ntkcuda/depth_limit.hpp>
 
 #include "support/devices.hpp"
+#include "support/paths.hpp"
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -104,7 +105,7 @@ TEST(AngleTable, StopsChangeNoBit) {
 }
 
 void expect_four_hundred_digits(const std::string& file, bool equal_norms) {
-    const auto golden = json::parse(std::ifstream(NTKCUDA_GOLDEN_DIR "/" + file));
+    const auto golden = json::parse(std::ifstream(std::string(paths::golden) + "/" + file));
     const Dataset train = dataset(golden.at("train")), test = dataset(golden.at("test"));
     for (const std::string& device : testing::device_ids())
         for (const json& expected : golden.at("cases")) {
@@ -140,7 +141,9 @@ TEST(DepthLimit, EqualsFourHundredDigits) { expect_four_hundred_digits("depth_li
 TEST(DepthLimit, EqualsFourHundredDigitsOnUnequalNorms) { expect_four_hundred_digits("depth_limit_unequal.json", false); }
 
 /// The first samples of the golden study of unequal norms.
-Dataset unequal(const char* name) { return dataset(json::parse(std::ifstream(NTKCUDA_GOLDEN_DIR "/depth_limit_unequal.json")).at(name)); }
+Dataset unequal(const char* name) {
+    return dataset(json::parse(std::ifstream(std::string(paths::golden) + "/depth_limit_unequal.json")).at(name));
+}
 
 TEST(DepthLimit, UnequalNormsGoOnWhereOneMinusKUnderflows) {
     const auto backend = make_backend<double>("cpu");
@@ -205,7 +208,7 @@ TEST(DepthLimit, EstimatesOnlyWhatRunsByBruteForce) {
 }
 
 TEST(DepthLimit, TellsTheLimitOfTheWeights) {
-    const auto golden = json::parse(std::ifstream(NTKCUDA_GOLDEN_DIR "/depth_limit.json"));
+    const auto golden = json::parse(std::ifstream(std::string(paths::golden) + "/depth_limit.json"));
     const Dataset train = dataset(golden.at("train")), test = dataset(golden.at("test"));
     const auto backend = make_backend<double>("cpu");
     DepthOptions options;

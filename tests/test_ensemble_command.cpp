@@ -1,3 +1,4 @@
+#include "support/paths.hpp"
 #include "support/program.hpp"
 
 #include <ntkcuda/array_file.hpp>
@@ -70,7 +71,7 @@ TEST(EnsembleCommand, GoesOnAfterBeingKilled) {
     ASSERT_EQ(run_program(folder, long_law + "whole").code, 0);
     for (const char* seconds : {"0.1", "0.3", "0.7"}) {
         const std::string kill =
-            "cd '" + folder.path("") + "' && timeout -s KILL " + seconds + " '" + NTKCUDA_PROGRAM + "' " + long_law + "killed";
+            "cd '" + folder.path("") + "' && timeout -s KILL " + seconds + " '" + paths::program + "' " + long_law + "killed";
         (void)!std::system(kill.c_str());
     }
     // Something was kept, and it is not damaged.

@@ -1,6 +1,7 @@
 // What befalls a run from outside: kills at any moment, a second run in the same folder, full disks, folders that cannot be written,
 // damaged state. No corrupt final file, no leftovers, and a run that goes on ends with the same bytes.
 
+#include "support/paths.hpp"
 #include "support/process.hpp"
 
 #include <gmock/gmock.h>
@@ -149,7 +150,7 @@ TEST_P(CannotWrite, IsRefusedAndLeavesNothing) {
     for (const std::string& command : commands) {
         // What is left is listed inside, where the file system of the fault is.
         const std::string line = "cd '" + folder.path("") + "' && mkdir -p out && " + fault.limit + " sh -c '" + fault.mount +
-                                 " \"$0\" \"$@\" >.out 2>.err; code=$?; find out -type f >.left; exit $code' '" + NTKCUDA_PROGRAM + "' " +
+                                 " \"$0\" \"$@\" >.out 2>.err; code=$?; find out -type f >.left; exit $code' '" + paths::program + "' " +
                                  command + " 2>.shell";
         const int status = std::system(line.c_str());
         const std::string shell = read_bytes(folder.path(".shell")), message = read_bytes(folder.path(".err"));
@@ -179,7 +180,7 @@ INSTANTIATE_TEST_SUITE_P(Faults, CannotWrite,
 TEST(Faults, StandardOutputThatCannotBeWrittenIsRefused) {
     const TemporaryFolder folder;
     for (const char* command : {"info", "--help", "kernel --samples 5 --width 4 --json --out K.npy"}) {
-        const std::string line = "cd '" + folder.path("") + "' && '" + NTKCUDA_PROGRAM + "' " + command + " >/dev/full 2>err";
+        const std::string line = "cd '" + folder.path("") + "' && '" + paths::program + "' " + command + " >/dev/full 2>err";
         EXPECT_EQ(WEXITSTATUS(std::system(line.c_str())), 2) << command;
         EXPECT_THAT(read_bytes(folder.path("err")), HasSubstr("standard output: cannot be written")) << command;
     }
@@ -191,7 +192,7 @@ TEST(Faults, StandardErrorIsNotNeeded) {
     const std::string kernel = "kernel --samples 5 --width 4 --device cpu --json --out ";
     ASSERT_EQ(run_program(folder, kernel + "K.npy").code, 0);
     for (const char* nowhere : {"2>/dev/full", "2>&-"}) {
-        const std::string begin = "cd '" + folder.path("") + "' && '" + NTKCUDA_PROGRAM + "' ", end = std::string(" >/dev/null ") + nowhere;
+        const std::string begin = "cd '" + folder.path("") + "' && '" + paths::program + "' ", end = std::string(" >/dev/null ") + nowhere;
         EXPECT_EQ(WEXITSTATUS(std::system((begin + kernel + "again.npy" + end).c_str())), 0) << nowhere;
         EXPECT_EQ(read_bytes(folder.path("again.npy")), read_bytes(folder.path("K.npy"))) << nowhere;
         EXPECT_EQ(WEXITSTATUS(std::system((begin + "no-such-command" + end).c_str())), 2) << nowhere;

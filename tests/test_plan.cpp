@@ -1,5 +1,6 @@
 // The plan of a run: work by exact small formulas, memory as the run plans it, the same refusals, and nothing computed or left.
 
+#include "support/paths.hpp"
 #include "support/program.hpp"
 
 #include <ntkcuda/ntkcuda.hpp>
@@ -275,7 +276,7 @@ struct Refusal {
 
 TEST(Plan, OfADeviceThatIsNotHereChoosesByItsMemory) {
     const TemporaryFolder folder;
-    const std::string rates = std::string(" --rates ") + NTKCUDA_DATA_DIR + "/rates/h200.json --json --quiet";
+    const std::string rates = std::string(" --rates ") + paths::data + "/rates/h200.json --json --quiet";
     const auto planned = [&](const std::string& arguments) {
         const Outcome outcome = run_program(folder, "plan " + arguments + rates);
         EXPECT_EQ(outcome.code, 0) << outcome.err;
@@ -305,23 +306,23 @@ TEST(Plan, RefusesAsTheRunDoes) {
     (void)folder.file("empty.json", R"({"device": "x", "kind": "cpu", "source": "y", "memory": 1e9})");
     (void)folder.file("broken.json", "{");
     const auto before = folder.entries();
-    for (const Refusal& refusal : std::vector<Refusal>{
-             {"plan predict --data gaussian:n=100000,d=10,seed=1 --targets 1 --rates rates.json", 4, {"iB", "free"}},
-             {"predict --dry-run --data gaussian:n=100,d=10,seed=1", 2, {"targets"}},
-             {"kernel --dry-run --samples 10 --block diag --test digits", 2, {"diag"}},
-             {"kernel --dry-run --samples 10 --kernel ntk --method jacobian", 2, {"--method jacobian"}},
-             {"kernel --dry-run --samples 10 --out /nonexistent/K.npy", 2, {"/nonexistent"}},
-             {"predict --dry-run --samples 50 --out /proc/none", 2, {"/proc"}},
-             {"jacobian --dry-run --samples 10 --width 8 --ranks 2 --rates rates.json", 2, {"--ranks"}},
-             {"compare --dry-run --samples 30 --seeds 2", 2, {"seeds"}},
-             {"ensemble --dry-run --samples 3 --entries theta[7,0]", 2, {"theta.7,0."}},
-             {"kernel --samples 10 --ranks 2 --out K.npy", 2, {"--dry-run"}},
-             {"kernel --dry-run --samples 10 --rates none.json", 2, {"none.json"}},
-             {"kernel --dry-run --samples 10 --rates broken.json", 2, {"broken.json"}},
-             {"kernel --dry-run --samples 10 --rates less.json", 2, {"less.json", "half_at"}},
-             {"kernel --dry-run --samples 10 --rates other.json", 2, {"other.json", "fp16"}},
-             {"kernel --dry-run --samples 10 --rates empty.json", 2, {"memory", "fp64"}},
-             {"plan kernels", 2, {"kernels"}}}) {
+    for (const Refusal& refusal :
+         std::vector<Refusal>{{"plan predict --data gaussian:n=100000,d=10,seed=1 --targets 1 --rates rates.json", 4, {"iB", "free"}},
+                              {"predict --dry-run --data gaussian:n=100,d=10,seed=1", 2, {"targets"}},
+                              {"kernel --dry-run --samples 10 --block diag --test digits", 2, {"diag"}},
+                              {"kernel --dry-run --samples 10 --kernel ntk --method jacobian", 2, {"--method jacobian"}},
+                              {"kernel --dry-run --samples 10 --out /nonexistent/K.npy", 2, {"/nonexistent"}},
+                              {"predict --dry-run --samples 50 --out /proc/none", 2, {"/proc"}},
+                              {"jacobian --dry-run --samples 10 --width 8 --ranks 2 --rates rates.json", 2, {"--ranks"}},
+                              {"compare --dry-run --samples 30 --seeds 2", 2, {"seeds"}},
+                              {"ensemble --dry-run --samples 3 --entries theta[7,0]", 2, {"theta.7,0."}},
+                              {"kernel --samples 10 --ranks 2 --out K.npy", 2, {"--dry-run"}},
+                              {"kernel --dry-run --samples 10 --rates none.json", 2, {"none.json"}},
+                              {"kernel --dry-run --samples 10 --rates broken.json", 2, {"broken.json"}},
+                              {"kernel --dry-run --samples 10 --rates less.json", 2, {"less.json", "half_at"}},
+                              {"kernel --dry-run --samples 10 --rates other.json", 2, {"other.json", "fp16"}},
+                              {"kernel --dry-run --samples 10 --rates empty.json", 2, {"memory", "fp64"}},
+                              {"plan kernels", 2, {"kernels"}}}) {
         const Outcome outcome = run_program(folder, refusal.arguments);
         EXPECT_EQ(outcome.code, refusal.code) << refusal.arguments << ": " << outcome.out << outcome.err;
         for (const auto& word : refusal.words) EXPECT_THAT(outcome.err, ::testing::ContainsRegex(word)) << refusal.arguments;

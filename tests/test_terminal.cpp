@@ -1,5 +1,6 @@
 // What a terminal shows that a file or a pipe does not: a bar while long work goes on, colours; and that NO_COLOR and --quiet are heard.
 
+#include "support/paths.hpp"
 #include "support/program.hpp"
 
 #include "host/cli/progress_bar.hpp"
@@ -121,7 +122,7 @@ std::string shown(const TemporaryFolder& folder, const std::string& environment,
     const pid_t child = forkpty(&user, nullptr, nullptr, nullptr);
     if (child == 0) {
         const std::string command =
-            "cd '" + folder.path("") + "' && TERM=xterm && export TERM && " + environment + " exec '" + NTKCUDA_PROGRAM + "' " + arguments;
+            "cd '" + folder.path("") + "' && TERM=xterm && export TERM && " + environment + " exec '" + paths::program + "' " + arguments;
         execl("/bin/sh", "sh", "-c", command.c_str(), nullptr);
         _exit(127);
     }

@@ -11,16 +11,6 @@ namespace {
 
 Error bad(const std::string& message) { return {ErrorCode::invalid_argument, message}; }
 
-template <class Value>
-Value parse_name(const std::string& option, const std::string& name, const std::vector<std::pair<std::string, Value>>& known) {
-    std::vector<std::string> names;
-    for (const auto& [key, value] : known) {
-        if (key == name) return value;
-        names.push_back(key);
-    }
-    throw bad(fmt::format("{}: unknown value '{}'; expected one of {}", option, name, fmt::join(names, ", ")));
-}
-
 }  // namespace
 
 void add_run_options(CLI::App& command, RunArguments& run) {
@@ -226,17 +216,5 @@ Architecture resolve_architecture(const NetworkArguments& a, Index inputs, const
     architecture.validate();
     return architecture;
 }
-
-Parametrization parse_parametrization(const std::string& name) {
-    return parse_name<Parametrization>("--param", name, {{"ntk", Parametrization::ntk}, {"standard", Parametrization::standard}});
-}
-Biases parse_biases(const std::string& name) {
-    return parse_name<Biases>("--biases", name, {{"none", Biases::none}, {"fixed", Biases::fixed}, {"trained", Biases::trained}});
-}
-Block parse_block(const std::string& name) {
-    return parse_name<Block>("--block", name, {{"full", Block::full}, {"trace", Block::trace}, {"diag", Block::diag}});
-}
-const char* to_string(Parametrization parametrization) { return parametrization == Parametrization::ntk ? "ntk" : "standard"; }
-const char* to_string(Biases biases) { return biases == Biases::none ? "none" : biases == Biases::fixed ? "fixed" : "trained"; }
 
 }  // namespace ntk::cli

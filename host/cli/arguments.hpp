@@ -2,9 +2,9 @@
 
 // What the command line says, before it is checked against the data: one struct for each group of options.
 
+#include "names.hpp"
+
 #include <ntkcuda/data.hpp>
-#include <ntkcuda/gram.hpp>
-#include <ntkcuda/network.hpp>
 
 #include <CLI/App.hpp>
 
@@ -78,12 +78,6 @@ struct Samples {
                                                 Index default_outputs = 1);
 /// The weights of --weights, if given.
 [[nodiscard]] std::optional<Weights> load_weights(const NetworkArguments& arguments);
-
-[[nodiscard]] Parametrization parse_parametrization(const std::string& name);
-[[nodiscard]] Biases parse_biases(const std::string& name);
-[[nodiscard]] const char* to_string(Parametrization parametrization);
-[[nodiscard]] const char* to_string(Biases biases);
-[[nodiscard]] Block parse_block(const std::string& name);
 
 /// The command line with the settings of --config (a TOML file, or the run.json of an earlier run) put before those given by hand.
 /// Throws Error(io) or Error(invalid_argument).

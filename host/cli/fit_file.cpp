@@ -1,5 +1,6 @@
 #include "fit_file.hpp"
 
+#include "host/memory_limit.hpp"
 #include "host/npz_reader.hpp"
 
 #include <ntkcuda/array_file.hpp>
@@ -17,6 +18,7 @@ namespace ntk::cli {
 namespace {
 
 namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
 
 constexpr const char* format_name = "ntkcuda fit";
 constexpr int format_version = 1;
@@ -203,7 +205,8 @@ SavedFit read_fit(const std::string& path) {
     }
     fit.inputs = reader.matrix("X", -1, fit.architecture.inputs);
     const bool full = parse_block(fit.kernel.block) == Block::full;
-    const Index rows = fit.inputs.rows() * rows_per_sample(parse_block(fit.kernel.block), fit.architecture);
+    const Index rows =
+        checked_product({fit.inputs.rows(), rows_per_sample(parse_block(fit.kernel.block), fit.architecture)}, sizeof(double), path);
     if (full && fit.architecture.outputs != fit.targets)
         throw reader.bad("fit", fmt::format("block full with {} outputs and {} targets", fit.architecture.outputs, fit.targets));
     fit.coefficients = reader.matrix("coefficients", rows, full ? 1 : fit.targets);

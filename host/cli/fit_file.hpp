@@ -6,9 +6,14 @@
 // normalised training inputs), `coefficients` (alpha, a row for each row of the kernel), `columns` (statistics of standardize), W1.., b1..
 // (a finite network, as --weights takes it), `factor` (Cholesky's, lower, for posterior variances). All matrices are float64.
 
-#include "kernel_source.hpp"
+#include "names.hpp"
 
-#include <ntkcuda/closed_form.hpp>
+#include <ntkcuda/data.hpp>
+#include <ntkcuda/kernel_spectrum.hpp>
+
+#include <nlohmann/json.hpp>
+
+#include <optional>
 
 namespace ntk::cli {
 
@@ -22,7 +27,7 @@ struct SavedFit {
     std::vector<std::string> classes;  ///< empty: regression
     Index targets = 1;
     bool initial_function = false;
-    Json solver;  ///< {"ridge": lambda} or {"time": t}, for the record
+    nlohmann::ordered_json solver;  ///< {"ridge": lambda} or {"time": t}, for the record
     SystemReport report;
     HostMatrix<double> inputs, coefficients;
     std::optional<HostMatrix<double>> factor;

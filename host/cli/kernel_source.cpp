@@ -16,17 +16,6 @@ void add_kernel_options(CLI::App& command, KernelArguments& kernel, const std::s
         ->group("Kernel");
 }
 
-KernelName parse_kernel(const std::string& name) {
-    if (name == "empirical-ntk") return KernelName::empirical_ntk;
-    if (name == "empirical-nngp") return KernelName::empirical_nngp;
-    if (name == "ntk") return KernelName::ntk;
-    if (name == "nngp") return KernelName::nngp;
-    throw Error(ErrorCode::invalid_argument,
-                fmt::format("--kernel: unknown value '{}'; expected one of empirical-ntk, empirical-nngp, ntk, nngp", name));
-}
-
-bool is_empirical(KernelName name) { return name == KernelName::empirical_ntk || name == KernelName::empirical_nngp; }
-
 void require_widths(KernelName name, const NetworkArguments& network, const Architecture& architecture) {
     const bool given = network.width || !network.hidden.empty();
     if (name == KernelName::ntk && architecture.parametrization == Parametrization::standard && !given && architecture.depth() > 1)
@@ -36,8 +25,6 @@ void require_widths(KernelName name, const NetworkArguments& network, const Arch
 double kernel_resolution(const KernelArguments& arguments, Index n) {
     return arguments.gram == GramPrecision::half ? half_gram_resolution(n) : 0;
 }
-
-Index rows_per_sample(Block block, const Architecture& architecture) { return block == Block::full ? architecture.outputs : 1; }
 
 void require_kernel(const KernelArguments& arguments, const Architecture& architecture, bool weights) {
     const KernelName name = parse_kernel(arguments.kernel);

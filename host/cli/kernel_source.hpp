@@ -11,17 +11,7 @@
 
 namespace ntk::cli {
 
-enum class KernelName { empirical_ntk, empirical_nngp, ntk, nngp };
-
-struct KernelArguments {
-    std::string kernel;  ///< a name of KernelName with dashes
-    std::string block = "trace", method = "layerwise";
-    GramPrecision gram = GramPrecision::exact;  ///< half with --precision fast
-};
-
 void add_kernel_options(CLI::App& command, KernelArguments& kernel, const std::string& default_kernel);
-[[nodiscard]] KernelName parse_kernel(const std::string& name);
-[[nodiscard]] bool is_empirical(KernelName name);
 
 /// What the entries of a kernel of n rows resolve (KernelSystem): half_gram_resolution, or 0 where they are as fine as their type.
 [[nodiscard]] double kernel_resolution(const KernelArguments& arguments, Index n);
@@ -31,9 +21,6 @@ void require_widths(KernelName name, const NetworkArguments& network, const Arch
 
 /// Throws Error(invalid_argument) for a method, a block, --precision fast or --weights that the kernel does not go with.
 void require_kernel(const KernelArguments& arguments, const Architecture& architecture, bool weights);
-
-/// Rows of one sample in a kernel of this block: O for full, 1 otherwise.
-[[nodiscard]] Index rows_per_sample(Block block, const Architecture& architecture);
 
 /// The parts of a limiting kernel, for products with it.
 template <class Real>

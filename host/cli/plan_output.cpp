@@ -44,7 +44,7 @@ Rates rates_of(const Run& run, const std::shared_ptr<Backend<Real>>& backend, co
                         : std::filesystem::is_directory(out.parent_path(), error) ? out.parent_path()
                                                                                   : std::filesystem::temp_directory_path();
     Rates rates;
-    measure_rates(backend, operations, folder.string(), rates);
+    measure_rates(backend, operations, folder.string(), rates, outline.file_bytes);
     rates.source = fmt::format("measured by ntkcuda {} on {} threads", NTKCUDA_VERSION, run.device().threads);
     return rates;
 }

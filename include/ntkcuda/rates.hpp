@@ -68,11 +68,12 @@ struct Rates {
 };
 
 /// Measures the rates of these operations on the device of `backend`, in the precision of Real, into `rates` (with kind, name and free
-/// memory of the device): the shortest of up to four runs each, all together in a few seconds. Files are written to `folder` and removed.
-/// The link between ranks is not measured: it is taken as half of what a copy in memory takes, as between processes of one machine. Throws
-/// Error(io) where nothing can be written, Error(out_of_memory).
+/// memory of the device): the shortest of up to four runs each, all together in a few seconds. A file is written to `folder` once and
+/// removed, of `file_bytes` but no more than 1 GiB: give what the run will write, since systems take the beginning of a file faster than
+/// the rest. The link between ranks is not measured: it is taken as half of what a copy in memory takes, as between processes of one
+/// machine. Throws Error(io) where nothing can be written, Error(out_of_memory).
 template <class Real>
 void measure_rates(const std::shared_ptr<Backend<Real>>& backend, const std::set<Operation>& operations, const std::string& folder,
-                   Rates& rates);
+                   Rates& rates, double file_bytes = 0x1p28);
 
 }  // namespace ntk

@@ -66,6 +66,40 @@ put("weights", "plain", npz({"W1": count.astype("f4"), "W2": np.ones((2, 3), "f4
 put("weights", "transposed", npz({"W1": np.ones((4, 3)), "W2": np.ones((3, 1))}))
 put("weights", "surplus", npz({"W1": np.ones((1, 2)), "W3": np.ones((1, 1))}))
 
+
+
+def fit(arrays, **changes):
+    """What predict --save-fit writes (host/cli/fit_file.hpp): three samples of two features, a relu network of depth 2."""
+    network = {"inputs": 2, "hidden": [3], "outputs": 1, "activation": "relu", "w-std": 1.5, "b-std": 0.0, "biases": "none", "param": "ntk"}
+    description = {
+        "format": "ntkcuda fit", "version": 1, "program": "0.1.0", "data": "x.csv", "kernel": "ntk", "block": "trace", "method": "layerwise",
+        "precision": "fp64", "network": network, "normalize": "none", "classes": [], "targets": 1, "initial-function": False,
+        "solver": {"ridge": 0.1}, "condition": 10.0, "condition_is_estimate": True, "log_determinant": None,
+    } | changes
+    text = np.frombuffer(json.dumps(description).encode(), np.uint8)
+    return npz({"fit": text, "X": np.ones((3, 2)), "coefficients": np.ones((3, 1))} | arrays)
+
+
+network = {"W1": np.ones((3, 2)), "W2": np.ones((1, 3))}
+put("fit", "limit", fit({"factor": np.eye(3)}))
+put("fit", "network", fit(network, kernel="empirical-ntk", **{"initial-function": True}))
+put("fit", "standardized", fit({"columns": np.ones((4, 2))}, normalize="standardize"))
+put("fit", "classes", fit({"coefficients": np.ones((3, 2))}, classes=["cat", "dog"], targets=2))
+put("fit", "no_network", fit({}, kernel="empirical-nngp"))
+put("fit", "later", fit({}, version=2))
+wide = {"inputs": 2, "hidden": [2**62, 2**62], "outputs": 2**62, "activation": "relu", "w-std": 1, "b-std": 0, "biases": "none", "param": "ntk"}
+put("fit", "wide", fit({}, kernel="empirical-ntk", network=wide))
+put("fit", "wide_output", fit({}, kernel="empirical-ntk", network=wide, block="full", targets=2**62))
+put("fit", "truncated", fit({})[:-40])
+
+rate = {"per_second": 1e11, "half_at": 1e7}
+rates = {"device": "a CPU", "kind": "cpu", "source": "measured", "memory": 8e9, "fp64": {"gemm": rate}, "fp32": {}}
+put("rates", "plain", json.dumps(rates))
+put("rates", "negative", json.dumps(rates | {"memory": -1}))
+put("rates", "unknown", json.dumps(rates | {"fp64": {"gemm": rate | {"surplus": 1}}}))
+put("rates", "infinite", json.dumps(rates).replace("100000000000.0", "1e999"))
+put("rates", "nested", "[" * 300)
+
 images = np.arange(24, dtype=">u1").reshape(3, 2, 4)
 put("idx", "images", idx(images, 0x08))
 put("idx", "labels", idx(np.arange(3, dtype=">u1"), 0x08))

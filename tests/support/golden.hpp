@@ -2,6 +2,8 @@
 
 // Golden files: small JSON files in tests/golden, each with the script that made it.
 
+#include "paths.hpp"
+
 #include <ntkcuda/matrix.hpp>
 
 #include <gtest/gtest.h>
@@ -22,7 +24,7 @@ inline HostMatrix<double> matrix_of(const nlohmann::json& rows) {
 }
 
 inline nlohmann::json golden(const std::string& file) {
-    std::ifstream stream(std::string(NTKCUDA_GOLDEN_DIR) + "/" + file);
+    std::ifstream stream(std::string(paths::golden) + "/" + file);
     return nlohmann::json::parse(stream);
 }
 

@@ -19,7 +19,7 @@ class RunningProgram {
 public:
     /// As run_program(), without waiting for the end.
     RunningProgram(const TemporaryFolder& folder, const std::string& arguments) {
-        const std::string command = "cd '" + folder.path("") + "' && exec '" + NTKCUDA_PROGRAM + "' " + arguments + " >/dev/null 2>&1";
+        const std::string command = "cd '" + folder.path("") + "' && exec '" + paths::program + "' " + arguments + " >/dev/null 2>&1";
         pid_ = fork();
         if (pid_ == 0) {
             execl("/bin/sh", "sh", "-c", command.c_str(), nullptr);
