@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -65,23 +66,56 @@ void require_shape(MatrixView<Real> out, Index rows, Index cols) {
                     fmt::format("a kernel of {} x {} does not go into {} x {}", rows, cols, out.rows(), out.cols()));
 }
 
+/// Pairs of a part: some tenths of a second on a few cores, and enough for a GPU to be worth waiting for.
+constexpr double pairs_of_part = 0x1p24;
+/// Rows of a band are a multiple of this.
+constexpr Index band_step = 64;
+
+/// compute(first, count) for bands of rows of an n1 x n2 kernel, or of its lower triangle, that have about as many pairs each.
+template <class Real, class Compute>
+void for_each_band(Index n1, Index n2, bool lower, Backend<Real>& backend, const Progress<Index, Index>& progress, const Compute& compute) {
+    const double pairs = static_cast<double>(n1) * static_cast<double>(n2) / (lower ? 2 : 1);
+    const auto parts = static_cast<Index>(std::ceil(pairs / pairs_of_part));
+    Index first = 0;
+    for (Index part = 1; part <= parts; ++part) {
+        const double share = static_cast<double>(part) / static_cast<double>(parts);
+        const auto rows = static_cast<Index>(static_cast<double>(n1) * (lower ? std::sqrt(share) : share));
+        const Index end = part == parts ? n1 : std::min(n1, (rows + band_step - 1) / band_step * band_step);
+        if (end > first) {
+            progress.check();
+            compute(first, end - first);
+            backend.synchronize();
+        }
+        first = std::max(first, end);
+        progress(part, parts);
+    }
+}
+
 }  // namespace
 
 template <class Real>
 void infinite_width_kernel_into(MatrixView<Real> out, const std::shared_ptr<Backend<Real>>& backend, const Architecture& architecture,
-                                InfiniteKernel kernel, InputView<Real> x1, InputView<Real> x2) {
+                                InfiniteKernel kernel, InputView<Real> x1, InputView<Real> x2, const Progress<Index, Index>& progress) {
     require_shape(out, x1.rows(), x2.rows());
     (void)checked_diagonal(backend, architecture, kernel, x1);
     (void)checked_diagonal(backend, architecture, kernel, x2);
-    backend->infinite_width_kernel(architecture, kernel, x1, x2, Triangle::full, out);
+    for_each_band(x1.rows(), x2.rows(), false, *backend, progress, [&](Index first, Index count) {
+        backend->infinite_width_kernel(architecture, kernel, x1.row_range(first, count), x2, Triangle::full, out.row_range(first, count));
+    });
 }
 
 template <class Real>
 void infinite_width_kernel_into(MatrixView<Real> out, const std::shared_ptr<Backend<Real>>& backend, const Architecture& architecture,
-                                InfiniteKernel kernel, InputView<Real> x) {
+                                InfiniteKernel kernel, InputView<Real> x, const Progress<Index, Index>& progress) {
     require_shape(out, x.rows(), x.rows());
     (void)checked_diagonal(backend, architecture, kernel, x);
-    backend->infinite_width_kernel(architecture, kernel, x, x, Triangle::lower, out);
+    for_each_band(x.rows(), x.rows(), true, *backend, progress, [&](Index first, Index count) {
+        const ConstMatrixView<Real> rows = x.row_range(first, count);
+        const MatrixView<Real> band = out.row_range(first, count);
+        if (first > 0)
+            backend->infinite_width_kernel(architecture, kernel, rows, x.row_range(0, first), Triangle::full, band.col_range(0, first));
+        backend->infinite_width_kernel(architecture, kernel, rows, rows, Triangle::lower, band.col_range(first, count));
+    });
     backend->mirror_lower(out);
 }
 
@@ -91,28 +125,30 @@ Matrix<Real> infinite_width_diagonal(const Architecture& architecture, InfiniteK
 }
 
 template <class Real>
-Matrix<Real> infinite_width_kernel(const Architecture& architecture, InfiniteKernel kernel, const Matrix<Real>& x1,
-                                   const Matrix<Real>& x2) {
+Matrix<Real> infinite_width_kernel(const Architecture& architecture, InfiniteKernel kernel, const Matrix<Real>& x1, const Matrix<Real>& x2,
+                                   const Progress<Index, Index>& progress) {
     Matrix<Real> result(x1.backend(), x1.rows(), x2.rows());
-    infinite_width_kernel_into(result.view(), x1.backend(), architecture, kernel, x1, x2);
+    infinite_width_kernel_into(result.view(), x1.backend(), architecture, kernel, x1, x2, progress);
     return result;
 }
 
 template <class Real>
-Matrix<Real> infinite_width_kernel(const Architecture& architecture, InfiniteKernel kernel, const Matrix<Real>& x) {
+Matrix<Real> infinite_width_kernel(const Architecture& architecture, InfiniteKernel kernel, const Matrix<Real>& x,
+                                   const Progress<Index, Index>& progress) {
     Matrix<Real> result(x.backend(), x.rows(), x.rows());
-    infinite_width_kernel_into(result.view(), x.backend(), architecture, kernel, x);
+    infinite_width_kernel_into(result.view(), x.backend(), architecture, kernel, x, progress);
     return result;
 }
 
 #define NTKCUDA_INSTANTIATE(Real)                                                                                                          \
     template void infinite_width_kernel_into(MatrixView<Real>, const std::shared_ptr<Backend<Real>>&, const Architecture&, InfiniteKernel, \
-                                             ConstMatrixView<Real>, ConstMatrixView<Real>);                                                \
+                                             ConstMatrixView<Real>, ConstMatrixView<Real>, const Progress<Index, Index>&);                 \
     template void infinite_width_kernel_into(MatrixView<Real>, const std::shared_ptr<Backend<Real>>&, const Architecture&, InfiniteKernel, \
-                                             ConstMatrixView<Real>);                                                                       \
+                                             ConstMatrixView<Real>, const Progress<Index, Index>&);                                        \
     template Matrix<Real> infinite_width_diagonal(const Architecture&, InfiniteKernel, const Matrix<Real>&);                               \
-    template Matrix<Real> infinite_width_kernel(const Architecture&, InfiniteKernel, const Matrix<Real>&, const Matrix<Real>&);            \
-    template Matrix<Real> infinite_width_kernel(const Architecture&, InfiniteKernel, const Matrix<Real>&)
+    template Matrix<Real> infinite_width_kernel(const Architecture&, InfiniteKernel, const Matrix<Real>&, const Matrix<Real>&,             \
+                                                const Progress<Index, Index>&);                                                            \
+    template Matrix<Real> infinite_width_kernel(const Architecture&, InfiniteKernel, const Matrix<Real>&, const Progress<Index, Index>&)
 NTKCUDA_INSTANTIATE(float);
 NTKCUDA_INSTANTIATE(double);
 #undef NTKCUDA_INSTANTIATE

@@ -4,6 +4,7 @@
 #include <ntkcuda/depth_limit.hpp>
 #include <ntkcuda/ensemble.hpp>
 #include <ntkcuda/how_deep.hpp>
+#include <ntkcuda/infinite_width.hpp>
 #include <ntkcuda/verify.hpp>
 
 #include <gtest/gtest.h>
@@ -55,6 +56,38 @@ TEST(Progress, CountsEveryLayerOfAKernel) {
         layers.push_back(done);
     });
     EXPECT_EQ(layers, (std::vector<Index>{1, 2, 3, 4}));
+}
+
+/// Parts do not show in the entries, each of which is that of a kernel of its two samples.
+TEST(Progress, ALimitingKernelComesInPartsOfItsRows) {
+    const auto backend = cpu();
+    const Index n = 6000, m = 4000;
+    const Architecture architecture{.inputs = 3, .hidden = {1}};
+    const Matrix<double> x = upload(backend, sphere("sphere:n=6000,d=3,seed=1").x),
+                         z = upload(backend, sphere("sphere:n=4000,d=3,seed=2").x);
+    std::vector<Index> parts;
+    const auto count = [&](Index done, Index total) {
+        EXPECT_EQ(total, 2);
+        parts.push_back(done);
+    };
+    const HostMatrix<double> square = download(infinite_width_kernel(architecture, InfiniteKernel::ntk, x, count));
+    const HostMatrix<double> cross = download(infinite_width_kernel(architecture, InfiniteKernel::ntk, x, z, count));
+    EXPECT_EQ(parts, (std::vector<Index>{1, 2, 1, 2}));
+    const auto entry = [&](ConstMatrixView<double> a, ConstMatrixView<double> b) {
+        HostMatrix<double> value(1, 1);
+        infinite_width_kernel_into(value.view(), backend, architecture, InfiniteKernel::ntk, a, b);
+        return value(0, 0);
+    };
+    for (const Index i : {Index{0}, Index{1}, Index{4241}, Index{4242}, Index{4300}, n - 1})
+        for (const Index j : {Index{0}, Index{63}, Index{2000}, m - 1}) {
+            EXPECT_DOUBLE_EQ(square(i, j), entry(x.view().row_range(i, 1), x.view().row_range(j, 1))) << i << ", " << j;
+            EXPECT_EQ(square(i, j), square(j, i));
+            EXPECT_DOUBLE_EQ(cross(i, j), entry(x.view().row_range(i, 1), z.view().row_range(j, 1))) << i << ", " << j;
+        }
+    std::stop_source stop;
+    expect_cancelled([&] {
+        (void)infinite_width_kernel(architecture, InfiniteKernel::ntk, x, {[&](Index, Index) { stop.request_stop(); }, stop.get_token()});
+    });
 }
 
 TEST(Progress, EveryLongWorkStopsBeforeItBegins) {

@@ -61,9 +61,8 @@ public:
     KernelFacts compute(KernelSource<Real>& source) {
         const Clock::time_point start = Clock::now();
         if (layers_) source.on_layer([this](Index layer, const HostMatrix<double>& term) { write_term(layer, term); });
-        const bool by_layers = plan_.whole() && parse_kernel(task_.kernel.kernel) == KernelName::empirical_ntk;
-        Progress progress(task_.run, by_layers ? "layers" : plan_.whole() ? "kernel" : "blocks");
-        if (by_layers) source.on_progress([&progress](Index layer, Index layers) { progress(layer, layers); });
+        Progress progress(task_.run, plan_.whole() ? steps_of(parse_kernel(task_.kernel.kernel)) : "blocks");
+        if (plan_.whole()) source.on_progress([&progress](Index done, Index total) { progress(done, total); });
         Index done = 0;
         for_each_kernel_block<Real>(
             *backend_, plan_.blocks,

@@ -68,7 +68,7 @@ Matrix<Real> KernelSource<Real>::symmetric(const Matrix<Real>& x) const {
     if (name_ == KernelName::empirical_ntk) return empirical_ntk(*network_, x.view(), options_, progress_);
     if (options_.block == Block::diag) return for_every_output(diagonal(x), Block::diag);
     if (name_ == KernelName::empirical_nngp) return empirical_nngp(*network_, x.view());
-    return infinite_width_kernel(architecture_, infinite(), x);
+    return infinite_width_kernel(architecture_, infinite(), x, progress_);
 }
 
 template <class Real>
@@ -77,7 +77,7 @@ Matrix<Real> KernelSource<Real>::cross(const Matrix<Real>& x1, const Matrix<Real
         throw Error(ErrorCode::invalid_argument, "--block diag has no cross kernel: leave out --test, or use trace or full");
     if (name_ == KernelName::empirical_ntk) return empirical_ntk(*network_, x1.view(), x2.view(), options_, progress_);
     if (name_ == KernelName::empirical_nngp) return empirical_nngp(*network_, x1.view(), x2.view());
-    return infinite_width_kernel(architecture_, infinite(), x1, x2);
+    return infinite_width_kernel(architecture_, infinite(), x1, x2, progress_);
 }
 
 template <class Real>

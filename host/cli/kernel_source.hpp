@@ -37,7 +37,7 @@ public:
     /// Called with every term of an empirical NTK from here on.
     void on_layer(std::function<void(Index, const HostMatrix<double>&)> visit) { options_.per_layer = std::move(visit); }
 
-    /// Told of every layer of a symmetric empirical NTK from here on.
+    /// Told from here on of every layer of an empirical NTK, or of parts of a limiting kernel.
     void on_progress(ntk::Progress<Index, Index> progress) { progress_ = std::move(progress); }
 
     /// Bytes that a block of the Jacobian may take (--method jacobian).

@@ -10,6 +10,7 @@ KernelName parse_kernel(const std::string& name) {
                                    {"nngp", KernelName::nngp}});
 }
 bool is_empirical(KernelName name) { return name == KernelName::empirical_ntk || name == KernelName::empirical_nngp; }
+const char* steps_of(KernelName name) { return is_empirical(name) ? "layers" : "parts"; }
 
 Block parse_block(const std::string& name) {
     return parse_name<Block>("--block", name, {{"full", Block::full}, {"trace", Block::trace}, {"diag", Block::diag}});

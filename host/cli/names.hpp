@@ -30,6 +30,8 @@ template <class Value>
 enum class KernelName { empirical_ntk, empirical_nngp, ntk, nngp };
 [[nodiscard]] KernelName parse_kernel(const std::string& name);
 [[nodiscard]] bool is_empirical(KernelName name);
+/// What the progress of such a kernel counts.
+[[nodiscard]] const char* steps_of(KernelName name);
 
 struct KernelArguments {
     std::string kernel;  ///< a name of KernelName with dashes

@@ -216,7 +216,7 @@ Solution solve_matrix(const PredictTask<Real>& task, KernelSource<Real>& source,
     const PredictArguments& a = task.arguments;
     Problem<Real> problem;
     task.run.timed("kernel", true, [&] {
-        Progress bar(task.run, "kernel: layer");
+        Progress bar(task.run, fmt::format("kernel: {}", steps_of(parse_kernel(a.kernel.kernel))));
         source.on_progress([&](Index done, Index total) { bar(done, total); });
         problem.kernel = source.symmetric(train);
         source.on_progress({});

@@ -6,6 +6,7 @@
 
 #include <ntkcuda/backend.hpp>
 #include <ntkcuda/network.hpp>
+#include <ntkcuda/progress.hpp>
 
 namespace ntk {
 
@@ -17,22 +18,24 @@ enum class InfiniteKernel { ntk, nngp };
 /// Throws Error(invalid_argument) for an invalid architecture, Error(shape_mismatch) if the column counts differ from
 /// architecture.inputs, and Error(device_failure) naming row, depth and weight std when the kernel of a row with itself leaves the
 /// normal numbers of `Real` (overflow, or underflow that would cost digits). A row that is exactly zero is valid.
+/// `progress` is told of parts with about equally many pairs, (done, all); one part is done before it is asked to stop.
 template <class Real>
 [[nodiscard]] Matrix<Real> infinite_width_kernel(const Architecture& architecture, InfiniteKernel kernel, const Matrix<Real>& x1,
-                                                 const Matrix<Real>& x2);
+                                                 const Matrix<Real>& x2, const Progress<Index, Index>& progress = {});
 
 /// The symmetric kernel of x with itself (each pair computed once).
 template <class Real>
-[[nodiscard]] Matrix<Real> infinite_width_kernel(const Architecture& architecture, InfiniteKernel kernel, const Matrix<Real>& x);
+[[nodiscard]] Matrix<Real> infinite_width_kernel(const Architecture& architecture, InfiniteKernel kernel, const Matrix<Real>& x,
+                                                 const Progress<Index, Index>& progress = {});
 
 /// The same kernels written to `out` (n1 x n2, or n x n), memory of the backend, from rows in memory of the backend: on the CPU any memory
 /// of the caller, without a copy. Throws Error(shape_mismatch) for another shape too. `out` is undefined after an Error.
 template <class Real>
 void infinite_width_kernel_into(MatrixView<Real> out, const std::shared_ptr<Backend<Real>>& backend, const Architecture& architecture,
-                                InfiniteKernel kernel, InputView<Real> x1, InputView<Real> x2);
+                                InfiniteKernel kernel, InputView<Real> x1, InputView<Real> x2, const Progress<Index, Index>& progress = {});
 template <class Real>
 void infinite_width_kernel_into(MatrixView<Real> out, const std::shared_ptr<Backend<Real>>& backend, const Architecture& architecture,
-                                InfiniteKernel kernel, InputView<Real> x);
+                                InfiniteKernel kernel, InputView<Real> x, const Progress<Index, Index>& progress = {});
 
 /// Its diagonal alone: n x 1, O(n (d + L)).
 template <class Real>
