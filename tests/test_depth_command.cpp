@@ -12,6 +12,7 @@ namespace ntk {
 namespace {
 
 using namespace testing;
+using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 
 const std::string study = "depth --data sphere:n=30,d=5,seed=1 --w-std 1 --b-std 0.5 --device cpu --out ";
@@ -68,7 +69,7 @@ TEST(DepthCommand, TakesSamplesOfUnequalNormsWithAnEstimate) {
                                                     std::string(normalize) + " --out " + out);
         ASSERT_EQ(run.code, 0) << run.err;
         EXPECT_THAT(run.out, HasSubstr("estimate  "));
-        EXPECT_THAT(run.out, HasSubstr("pair-layers by brute force, about 1 s"));
+        EXPECT_THAT(run.out, ContainsRegex("pair-layers by brute force, about [0-9]+ (s|min)\n"));
         EXPECT_THAT(run.out, HasSubstr("still     from depth 100000 on"));
         EXPECT_THAT(read_bytes(folder.path(out + "/depth.csv")), HasSubstr("\n100000,1,1,1,0,-150"));
     }
