@@ -40,6 +40,10 @@ inline void require_ridge(double ridge) {
         throw Error(ErrorCode::invalid_argument, fmt::format("the ridge must be a finite number >= 0, not {}", ridge));
 }
 
+inline void require_finite_kernel(bool finite) {
+    if (!finite) throw Error(ErrorCode::invalid_argument, "closed form: the kernel has entries that are not finite");
+}
+
 /// The norms of a kernel that can be worked with; throws for one that cannot.
 template <class Real>
 Norms checked_norms(const Matrix<Real>& kernel) {
@@ -47,7 +51,7 @@ Norms checked_norms(const Matrix<Real>& kernel) {
         throw Error(ErrorCode::shape_mismatch, fmt::format("closed form: the kernel is {} x {}, expected square with at least one sample",
                                                            kernel.rows(), kernel.cols()));
     const Norms norms = kernel.backend()->norms(kernel.view());
-    if (!norms.finite) throw Error(ErrorCode::invalid_argument, "closed form: the kernel has entries that are not finite");
+    require_finite_kernel(norms.finite);
     return norms;
 }
 

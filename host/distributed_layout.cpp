@@ -66,6 +66,22 @@ std::vector<KernelPiece> kernel_pieces(const DistributedLayout& samples, int ran
     return pieces;
 }
 
+// Not what PxSYEVD says when asked, which is too little for a rank without rows of the matrix (PxLAED1), and for sorting (PxLASRT) and
+// transforming back (PxORMTR). In its words rows are our columns.
+EigenWorkspace eigen_workspace(const DistributedLayout& layout, int rank) {
+    const auto n = static_cast<double>(layout.rows.size), side = static_cast<double>(layout.rows.side);
+    const auto rows = static_cast<double>(std::max<Index>(1, layout.local_cols(rank))), cols = static_cast<double>(layout.local_rows(rank));
+    const double divide = 6 * n + 1 + 2 * rows * cols, sort = std::max(n, rows * (side + cols)), back = side * (rows + cols + 3 * side);
+    const double reduce = 2 * n + std::max(n, side * (rows + 3));
+    return {2 * n + std::max({divide, sort, back, reduce}), 7 * n + 2 * side + 8 * layout.grid.cols + 2};
+}
+
+double eigen_bytes(const DistributedLayout& layout, std::size_t real) {
+    const EigenWorkspace workspace = eigen_workspace(layout, 0);
+    const double vectors = static_cast<double>(layout.local_rows(0)) * static_cast<double>(layout.local_cols(0));
+    return (vectors + workspace.numbers) * static_cast<double>(real) + workspace.integers * sizeof(int);
+}
+
 DistributedCost distributed_cost(int ranks, Index n, Index rows_per_sample, Index targets, std::size_t real) {
     const DistributedLayout samples = kernel_layout(ranks, n, 0, rows_per_sample),
                             layout = samples.repeated(rows_per_sample, rows_per_sample);

@@ -196,8 +196,8 @@ Phase write_phase(double bytes) { return {"write", "write", {{Operation::write, 
 RankShare rank_share(int ranks, double samples, double rows_per_sample, std::size_t real_bytes) {
     const auto [rows, cols] = rank_grid(ranks);
     const double n = samples * rows_per_sample;
-    return {std::ceil(samples / rows), std::ceil(samples / cols),
-            ranks == 1 ? 0 : n * n / 2 * (1.0 / rows + 1.0 / cols) * static_cast<double>(real_bytes)};
+    const double triangle = ranks == 1 ? 0 : n * n / 2 * (1.0 / rows + 1.0 / cols) * static_cast<double>(real_bytes);
+    return {std::ceil(samples / rows), std::ceil(samples / cols), triangle, 8 * triangle};
 }
 
 }  // namespace ntk

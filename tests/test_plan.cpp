@@ -236,7 +236,8 @@ INSTANTIATE_TEST_SUITE_P(Commands, PlanOfEveryCommand,
                                            "kernel --data gaussian:n=30,d=5,seed=1 --test gaussian:n=20,d=5,seed=2 --kernel ntk",
                                            "kernel --samples 40 --width 32 --block diag --precision fp32",
                                            "predict --samples 60 --depth 3 --ridge 1e-3",
-                                           "predict --samples 60 --kernel nngp --posterior --ridge 1e-3",
+                                           "predict --samples 60 --kernel nngp --posterior --ridge 1e-3", "predict --samples 60 --time 10",
+                                           "predict --samples 60 --ridge 1e-3,1", "kernel --samples 40 --width 32 --eigenvalues",
                                            "compare --samples 30 --depths 2,3 --widths 8,16 --seeds 6 --ridge 1e-3",
                                            "depth --samples 30 --depths 1,3,10", "ensemble --samples 3 --width 8 --networks 200"));
 
@@ -295,6 +296,31 @@ TEST(Plan, OfADeviceThatIsNotHereChoosesByItsMemory) {
     EXPECT_EQ(predict[2]["solver"], "cholesky");
     EXPECT_EQ(planned("predict" + data + tests + "--kernel empirical-ntk --width 64")[0]["solver"], "features");
     EXPECT_EQ(planned("predict" + data + tests + "--kernel ntk --solver cg --ranks 8")[0]["solver"], "cg");
+}
+
+TEST(Plan, RanksShareAnEigendecomposition) {
+    const TemporaryFolder folder;
+    (void)folder.file("rates.json", rates_of(0x1p40));
+    const double n = 100000, n2 = n * n;
+    const std::string data = " --data gaussian:n=100000,d=64,seed=1 --rates rates.json --ranks 1,64 ";
+    const auto ranks = [&](const std::string& arguments) { return plan_of(folder, "plan " + arguments + data).at("results").at("ranks"); };
+    const auto phase = [](const Json& rank, const std::string& name) {
+        for (const Json& one : rank.at("phases"))
+            if (one.at("name") == name) return one;
+        ADD_FAILURE() << "no phase " << name;
+        return Json();
+    };
+    const Json flow = ranks("predict --test gaussian:n=10,d=64,seed=2 --targets 1 --time 10"),
+               kernel = ranks("kernel --kernel ntk --eigenvectors 10");
+    for (const Json& one : {flow, kernel}) {
+        EXPECT_EQ(phase(one[0], "eigenvectors").at("flops"), 9 * n * n2);
+        EXPECT_EQ(phase(one[1], "eigenvectors").at("flops"), 9 * n * n2 / 64);
+        // The part, the eigenvectors, and twice as much to work in; blocks are of 240 rows.
+        EXPECT_GT(one[1].at("memory"), 4 * n2 * 8 / 64);
+        EXPECT_LT(one[1].at("memory"), 4 * (n / 8 + 240) * (n / 8 + 240) * 8 + 1e9);
+    }
+    EXPECT_EQ(phase(flow[1], "panels").at("bytes"), 4 * n2 * (1.0 / 8 + 1.0 / 8) * 8);
+    EXPECT_EQ(phase(kernel[1], "eigenvectors").at("bytes"), 4 * n2 * (1.0 / 8 + 1.0 / 8) * 8);
 }
 
 TEST(Plan, RefusesAsTheRunDoes) {

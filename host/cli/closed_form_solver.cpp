@@ -28,34 +28,41 @@ Solution solve_factorised(const KernelSystem<Real>& system, const Problem<Real>&
 }
 
 template <class Real>
-Solution solve_flow(Problem<Real> problem, double time) {
-    const KernelSpectrum<Real> spectrum(std::move(problem.kernel), problem.resolution);
-    const Matrix<Real> coefficients = spectrum.flow_coefficients(problem.targets.view(), time);
+Solution solve_by_spectrum(const PredictArguments& a, const Spectrum<Real>& spectrum, const Problem<Real>& problem,
+                           const Predictor<Real>& predict_tests, const Dataset& train, const Dataset* test) {
     Solution solution;
-    solution.predictions = predict(problem.cross, coefficients, problem.test_start);
-    solution.coefficients = download(coefficients).template cast<double>();
-    solution.report = spectrum.report();
     solution.solver = "eigendecomposition";
+    if (test && !a.path()) {
+        const Matrix<Real> coefficients = spectrum.flow_coefficients(problem.targets.view(), a.times.front());
+        solution.predictions = predict_tests(coefficients);
+        solution.coefficients = download(coefficients).template cast<double>();
+        solution.report = spectrum.report();
+        return solution;
+    }
+    const PathKind kind = a.times.empty() ? PathKind::ridge : PathKind::time;
+    solution.path = follow_path(spectrum, problem, predict_tests, kind, a.values(), train, test);
+    solution.predictions = solution.path->chosen_predictions();
+    solution.coefficients = std::move(solution.path->coefficients);
+    solution.report = solution.path->chosen_point().report;
     return solution;
 }
 
 template <class Real>
-Solution solve_path(Problem<Real> problem, PathKind kind, const std::vector<double>& values, const Dataset& train, const Dataset* test) {
+Solution solve_by_spectrum(const PredictArguments& a, Problem<Real> problem, const Dataset& train, const Dataset* test) {
     const KernelSpectrum<Real> spectrum(std::move(problem.kernel), problem.resolution);
-    Solution solution;
-    solution.path = follow_path(spectrum, problem, kind, values, train, test);
-    solution.predictions = solution.path->chosen_predictions();
-    solution.coefficients = std::move(solution.path->coefficients);
-    solution.report = solution.path->chosen_point().report;
-    solution.solver = "eigendecomposition";
-    return solution;
+    const Predictor<Real> predict_tests = [&](const Matrix<Real>& coefficients) {
+        return predict(problem.cross, coefficients, problem.test_start);
+    };
+    return solve_by_spectrum(a, spectrum, problem, predict_tests, train, test);
 }
 
 template Solution solve_factorised(const KernelSystem<float>&, const Problem<float>&, const TestDiagonal<float>&);
 template Solution solve_factorised(const KernelSystem<double>&, const Problem<double>&, const TestDiagonal<double>&);
-template Solution solve_flow(Problem<float>, double);
-template Solution solve_flow(Problem<double>, double);
-template Solution solve_path(Problem<float>, PathKind, const std::vector<double>&, const Dataset&, const Dataset*);
-template Solution solve_path(Problem<double>, PathKind, const std::vector<double>&, const Dataset&, const Dataset*);
+template Solution solve_by_spectrum(const PredictArguments&, const Spectrum<float>&, const Problem<float>&, const Predictor<float>&,
+                                    const Dataset&, const Dataset*);
+template Solution solve_by_spectrum(const PredictArguments&, const Spectrum<double>&, const Problem<double>&, const Predictor<double>&,
+                                    const Dataset&, const Dataset*);
+template Solution solve_by_spectrum(const PredictArguments&, Problem<float>, const Dataset&, const Dataset*);
+template Solution solve_by_spectrum(const PredictArguments&, Problem<double>, const Dataset&, const Dataset*);
 
 }  // namespace ntk::cli

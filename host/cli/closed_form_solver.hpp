@@ -2,6 +2,7 @@
 
 // The solutions that `predict` offers, of a kernel wherever it comes from.
 
+#include "predict.hpp"
 #include "solution_path.hpp"
 
 #include <ntkcuda/closed_form.hpp>
@@ -30,12 +31,14 @@ using TestDiagonal = std::function<Matrix<Real>()>;
 template <class Real>
 [[nodiscard]] Solution solve_factorised(const KernelSystem<Real>& system, const Problem<Real>& problem, const TestDiagonal<Real>& diagonal);
 
+/// The stopping time, or all ridges or times, of `arguments` from one eigendecomposition. As follow_path; without tests a single value is a
+/// path, too.
 template <class Real>
-[[nodiscard]] Solution solve_flow(Problem<Real> problem, double time);
-
-/// All ridges, or all times, from one eigendecomposition.
+[[nodiscard]] Solution solve_by_spectrum(const PredictArguments& arguments, const Spectrum<Real>& spectrum, const Problem<Real>& problem,
+                                         const Predictor<Real>& predict_tests, const Dataset& train, const Dataset* test);
+/// The same of the kernel of the problem on one device.
 template <class Real>
-[[nodiscard]] Solution solve_path(Problem<Real> problem, PathKind kind, const std::vector<double>& values, const Dataset& train,
-                                  const Dataset* test);
+[[nodiscard]] Solution solve_by_spectrum(const PredictArguments& arguments, Problem<Real> problem, const Dataset& train,
+                                         const Dataset* test);
 
 }  // namespace ntk::cli

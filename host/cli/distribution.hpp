@@ -22,11 +22,11 @@ struct PredictTask {
     std::shared_ptr<Backend<Real>> backend;
 };
 
-/// A kernel that the ranks hold together, factorised.
+/// A kernel that the ranks hold together, factorised, or decomposed where the predictions are spectral.
 class DistributedSolver {
 public:
     virtual ~DistributedSolver() = default;
-    /// Of the factorised system.
+    /// Of the system.
     [[nodiscard]] virtual double condition() const = 0;
     /// Predictions and what the command line asks for beside them, the same on every rank. Called once.
     [[nodiscard]] virtual Solution solve() = 0;
@@ -41,13 +41,13 @@ public:
     [[nodiscard]] virtual int local_rank() const = 0;
     [[nodiscard]] virtual int local_ranks() const = 0;
 
-    /// Computes the kernel and writes its files; nothing is under their names before the end.
+    /// Computes the kernel and writes its files, then those of its spectrum; nothing is under their names before their end.
     [[nodiscard]] virtual KernelFacts write_kernel(const KernelTask<float>& task) = 0;
     [[nodiscard]] virtual KernelFacts write_kernel(const KernelTask<double>& task) = 0;
 
     /// Whether the ranks share this work; else one of them does it.
     [[nodiscard]] virtual bool shares(const PredictArguments& arguments) const = 0;
-    /// The kernel of the training samples with its ridge, factorised. Throws as KernelSystem.
+    /// The kernel of the training samples with its ridge, factorised, or its eigenvectors. Throws as KernelSystem, or as Spectrum.
     [[nodiscard]] virtual std::unique_ptr<DistributedSolver> factorise(const PredictTask<float>& task) = 0;
     [[nodiscard]] virtual std::unique_ptr<DistributedSolver> factorise(const PredictTask<double>& task) = 0;
 };

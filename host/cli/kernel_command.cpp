@@ -159,6 +159,14 @@ KernelFacts compute_alone(const KernelTask<Real>& task) {
     return facts;
 }
 
+/// The kernel and, from its file, its spectrum.
+template <class Real>
+KernelFacts write_alone(const KernelTask<Real>& task) {
+    KernelFacts facts = compute_alone(task);
+    write_spectrum(task.spectrum, task.run, task.backend, task.samples.train, kernel_resolution(task.kernel, task.rows()));
+    return facts;
+}
+
 template <class Real>
 void compute(const Arguments& a, Run& run) {
     const Samples samples = run.load(a.data, false);
@@ -168,21 +176,24 @@ void compute(const Arguments& a, Run& run) {
     run.parameters.update(data_parameters(a.data, samples));
     run.parameters.update(network_parameters(a.network, architecture));
 
-    const KernelTask<Real> task{run,         samples,      architecture,       weights, a.kernel, a.network.seed,
-                                a.per_layer, a.normalized, run.backend<Real>()};
-    check_spectrum(a.spectrum, run, task.cross(), task.block(), task.rows(), sizeof(Real));
+    const KernelTask<Real> task{run,          samples,    architecture,       weights, a.kernel, a.network.seed, a.per_layer,
+                                a.normalized, a.spectrum, run.backend<Real>()};
+    check_spectrum(a.spectrum, task.cross(), task.block(), task.rows());
     if (run.planning()) {
         const KernelMemory memory = kernel_memory(task);
         const KernelPlan plan = plan_alone(task, memory);
         return show_plan(run, task.backend, kernel_outline(run, a.kernel, architecture, memory, plan, a.spectrum.given()));
     }
-    const KernelFacts facts = distribution() ? distribution()->write_kernel(task) : compute_alone(task);
+    if (a.spectrum.given())
+        run.require_memory(
+            fmt::format("the spectrum of a kernel of {} rows", task.rows()),
+            spectrum_bytes(samples.train.samples(), rows_per_sample(task.block(), architecture), sizeof(Real), run.ranks().size()));
+    const KernelFacts facts = distribution() ? distribution()->write_kernel(task) : write_alone(task);
     if (!run.writes()) return;
     if (a.run.fast() && a.kernel.block != "diag") run.report_resolution(kernel_resolution(a.kernel, task.rows()));
     run.results.update(
         {{"rows", task.rows()}, {"cols", task.cols()}, {"frobenius", facts.frobenius}, {"max_abs", facts.max_abs}, {"file", a.run.out}});
     if (!facts.blocks.is_null()) run.results["blocks"] = facts.blocks;
-    write_spectrum(a.spectrum, run, task.backend, samples.train, kernel_resolution(a.kernel, task.rows()));
     write_text(beside(a.run.out, ".run.json"), run.record().dump(2) + "\n");
     run.say(fmt::format("kernel    {} ({}), {} x {}: {}", a.kernel.kernel, a.kernel.block, task.rows(), task.cols(), a.run.out));
     run.finish();

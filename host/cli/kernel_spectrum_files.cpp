@@ -3,6 +3,7 @@
 #include "output.hpp"
 
 #include <ntkcuda/array_file.hpp>
+#include <ntkcuda/distributed_layout.hpp>
 #include <ntkcuda/kernel_spectrum.hpp>
 
 #include <fmt/format.h>
@@ -38,7 +39,7 @@ HostMatrix<double> targets_of(const Dataset& data, Index rows) {
 }
 
 template <class Real>
-void report_alignment(Run& run, const KernelSpectrum<Real>& spectrum, const Matrix<Real>& targets, Index listed) {
+void report_alignment(Run& run, const Spectrum<Real>& spectrum, const Matrix<Real>& targets, Index listed) {
     const TargetAlignment alignment = spectrum.alignment(targets.view());
     listed = std::min(std::max(listed, least_listed), spectrum.samples());
     const std::vector<double> shares(alignment.shares.begin(), alignment.shares.begin() + listed);
@@ -59,7 +60,7 @@ void add_spectrum_options(CLI::App& command, SpectrumArguments& arguments) {
         ->group("Spectrum");
 }
 
-void check_spectrum(const SpectrumArguments& arguments, Run& run, bool cross, Block block, Index rows, std::size_t real_size) {
+void check_spectrum(const SpectrumArguments& arguments, bool cross, Block block, Index rows) {
     if (!arguments.given()) return;
     if (cross) throw Error(ErrorCode::invalid_argument, "--eigenvalues and --eigenvectors need a symmetric kernel: leave out --test");
     if (block == Block::diag)
@@ -67,34 +68,58 @@ void check_spectrum(const SpectrumArguments& arguments, Run& run, bool cross, Bl
     if (arguments.eigenvectors > rows)
         throw Error(ErrorCode::invalid_argument,
                     fmt::format("--eigenvectors {}: the kernel has {} rows, and as many eigenvectors", arguments.eigenvectors, rows));
-    const auto n = static_cast<double>(rows);
-    run.require_memory(fmt::format("the spectrum of a kernel of {} rows", rows), 4 * n * n * static_cast<double>(real_size));
+}
+
+double spectrum_bytes(Index samples, Index rows_per_sample, std::size_t real, int ranks) {
+    const DistributedLayout layout = kernel_layout(ranks, samples, 0, rows_per_sample).repeated(rows_per_sample, rows_per_sample);
+    const double part = static_cast<double>(layout.local_rows(0)) * static_cast<double>(layout.local_cols(0)) * static_cast<double>(real);
+    return ranks == 1 ? 4 * part : part + eigen_bytes(layout, real);
+}
+
+std::string eigenvalues_file(const Run& run) { return beside(run.arguments().out, ".eigenvalues.npy"); }
+std::string eigenvectors_file(const Run& run) { return beside(run.arguments().out, ".eigenvectors.npy"); }
+
+template <class Real>
+void report_spectrum(const SpectrumArguments& arguments, Run& run, const Spectrum<Real>& spectrum,
+                     const std::shared_ptr<Backend<Real>>& backend, const Dataset& data) {
+    const double largest = spectrum.values().back(), smallest = spectrum.values().front();
+    run.results["lambda_max"] = largest;
+    run.results["lambda_min"] = smallest;
+    if (const HostMatrix<double> targets = targets_of(data, spectrum.samples()); !targets.empty())
+        report_alignment(run, spectrum, upload(backend, targets), arguments.eigenvectors);
+    run.say(fmt::format("spectrum  {} eigenvalues from {:.6g} to {:.6g}", spectrum.samples(), largest, smallest));
+}
+
+template <class Real>
+void write_eigenvalues(const SpectrumArguments& arguments, const Run& run, const Spectrum<Real>& spectrum) {
+    if (!arguments.eigenvalues) return;
+    const std::vector<double> descending(spectrum.values().rbegin(), spectrum.values().rend());
+    write_npy(eigenvalues_file(run), {spectrum.samples()}, descending.data());
 }
 
 template <class Real>
 void write_spectrum(const SpectrumArguments& arguments, Run& run, const std::shared_ptr<Backend<Real>>& backend, const Dataset& data,
                     double resolution) {
     if (!arguments.given()) return;
-    const std::string& file = run.arguments().out;
-    const HostMatrix<double> kernel = read_npy(file).as_matrix();
+    const HostMatrix<double> kernel = read_npy(run.arguments().out).as_matrix();
     const KernelSpectrum<Real> spectrum = run.timed("spectrum", true, [&] {
         const Progress progress(run, "eigenvalues");
         return KernelSpectrum<Real>(upload(backend, kernel), resolution);
     });
-    const std::vector<double> descending(spectrum.values().rbegin(), spectrum.values().rend());
-    run.results["lambda_max"] = descending.front();
-    run.results["lambda_min"] = descending.back();
-    if (const HostMatrix<double> targets = targets_of(data, spectrum.samples()); !targets.empty())
-        report_alignment(run, spectrum, upload(backend, targets), arguments.eigenvectors);
+    report_spectrum(arguments, run, spectrum, backend, data);
     run.timed("write", false, [&] {
-        if (arguments.eigenvalues) write_npy(beside(file, ".eigenvalues.npy"), {static_cast<Index>(descending.size())}, descending.data());
-        if (arguments.eigenvectors > 0)
-            write_npy(beside(file, ".eigenvectors.npy"), leading_vectors(spectrum, backend, arguments.eigenvectors));
+        write_eigenvalues(arguments, run, spectrum);
+        if (arguments.eigenvectors > 0) write_npy(eigenvectors_file(run), leading_vectors(spectrum, backend, arguments.eigenvectors));
     });
-    run.say(fmt::format("spectrum  {} eigenvalues from {:.6g} to {:.6g}", descending.size(), descending.front(), descending.back()));
 }
 
-template void write_spectrum(const SpectrumArguments&, Run&, const std::shared_ptr<Backend<float>>&, const Dataset&, double);
-template void write_spectrum(const SpectrumArguments&, Run&, const std::shared_ptr<Backend<double>>&, const Dataset&, double);
+#define NTKCUDA_INSTANTIATE(Real)                                                                                                \
+    template void write_spectrum(const SpectrumArguments&, Run&, const std::shared_ptr<Backend<Real>>&, const Dataset&, double); \
+    template void report_spectrum(const SpectrumArguments&, Run&, const Spectrum<Real>&, const std::shared_ptr<Backend<Real>>&,  \
+                                  const Dataset&);                                                                               \
+    template void write_eigenvalues(const SpectrumArguments&, const Run&, const Spectrum<Real>&)
+NTKCUDA_INSTANTIATE(float);
+NTKCUDA_INSTANTIATE(double);
+#undef NTKCUDA_INSTANTIATE
 
 }  // namespace ntk::cli

@@ -4,6 +4,8 @@
 
 #include "run.hpp"
 
+#include <ntkcuda/spectrum.hpp>
+
 namespace ntk::cli {
 
 struct SpectrumArguments {
@@ -14,14 +16,27 @@ struct SpectrumArguments {
 };
 
 void add_spectrum_options(CLI::App& command, SpectrumArguments& arguments);
-/// Refuses kernels without a spectrum, more eigenvectors than the `rows` of the kernel, and what does not fit into memory beside it.
-/// Throws Error(invalid_argument) or Error(out_of_memory).
-void check_spectrum(const SpectrumArguments& arguments, Run& run, bool cross, Block block, Index rows, std::size_t real_size);
+/// Throws Error(invalid_argument) for kernels without a spectrum, and more eigenvectors than the `rows` of the kernel.
+void check_spectrum(const SpectrumArguments& arguments, bool cross, Block block, Index rows);
+/// What the spectrum of a kernel takes on the one of `ranks` ranks that has the most of it, its part of the kernel included.
+[[nodiscard]] double spectrum_bytes(Index samples, Index rows_per_sample, std::size_t real, int ranks);
 
-/// Reads the kernel from --out and writes FILE.eigenvalues.npy (descending) and FILE.eigenvectors.npy (M x rows, the entry of largest
-/// magnitude positive) beside it. The alignment with the targets goes to the results of the run.
+/// FILE.eigenvalues.npy and FILE.eigenvectors.npy.
+[[nodiscard]] std::string eigenvalues_file(const Run& run);
+[[nodiscard]] std::string eigenvectors_file(const Run& run);
+
+/// Reads the kernel from --out and writes both files, eigenvalues (descending) and eigenvectors (M x rows, the entry of largest magnitude
+/// positive), and what report_spectrum says.
 template <class Real>
 void write_spectrum(const SpectrumArguments& arguments, Run& run, const std::shared_ptr<Backend<Real>>& backend, const Dataset& data,
                     double resolution);
+/// The results of the run: the range of the eigenvalues, and the alignment with the targets. Collective where the spectrum is; `backend` is
+/// that of its results.
+template <class Real>
+void report_spectrum(const SpectrumArguments& arguments, Run& run, const Spectrum<Real>& spectrum,
+                     const std::shared_ptr<Backend<Real>>& backend, const Dataset& data);
+/// The eigenvalues into their file, where they are asked for.
+template <class Real>
+void write_eigenvalues(const SpectrumArguments& arguments, const Run& run, const Spectrum<Real>& spectrum);
 
 }  // namespace ntk::cli

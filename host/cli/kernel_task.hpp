@@ -3,6 +3,7 @@
 // One kernel that `kernel` is asked for, and what is said of it.
 
 #include "kernel_memory.hpp"
+#include "kernel_spectrum_files.hpp"
 
 #include <ntkcuda/backend.hpp>
 
@@ -17,6 +18,7 @@ struct KernelTask {
     const KernelArguments& kernel;
     std::uint64_t seed;
     bool per_layer, normalized;
+    const SpectrumArguments& spectrum;
     std::shared_ptr<Backend<Real>> backend;
 
     [[nodiscard]] bool cross() const { return samples.test.has_value(); }

@@ -1,8 +1,11 @@
 #include "plan_outline.hpp"
 
+#include "kernel_spectrum_files.hpp"
 #include "plan_parts.hpp"
 
 #include <fmt/format.h>
+
+#include <algorithm>
 
 namespace ntk::cli {
 namespace {
@@ -51,7 +54,12 @@ PlanOutline kernel_outline(const Run& run, const KernelArguments& kernel, const 
             one.memory = memory.fixed(n1 + n2) + memory.making(static_cast<Index>(part.share.rows), static_cast<Index>(part.share.cols));
         }
         one.phases.push_back(write_phase(outline.file_bytes / ranks));
-        if (spectrum) one.phases.push_back({"eigenvectors", "spectrum", {{Operation::eigenvectors, 9 * rows * rows * rows / ranks, rows}}});
+        if (spectrum) {
+            const double link = rank_share(ranks, static_cast<double>(n1), work.rows_per_sample(), work.real_bytes).eigen_link_bytes;
+            one.memory = std::max(one.memory, spectrum_bytes(n1, memory.rows_per_sample(), work.real_bytes, ranks));
+            one.phases.push_back(
+                {"eigenvectors", "spectrum", {{Operation::eigenvectors, 9 * rows * rows * rows / ranks, rows}, {Operation::link, link}}});
+        }
         outline.ranks.push_back(std::move(one));
     }
     return outline;

@@ -34,8 +34,8 @@ SystemWork system_work(const PredictArguments& a, const KernelWork& kernel, cons
     system.rows = static_cast<double>(size.samples) * kernel.rows_per_sample();
     system.tests = static_cast<double>(size.tests) * kernel.rows_per_sample();
     system.targets = kernel.block == Block::full ? 1 : static_cast<double>(size.targets);
-    system.values = static_cast<double>(std::max(a.ridges.size(), a.times.size()));
-    system.spectrum = a.path() || !a.times.empty();
+    system.values = static_cast<double>(a.values().size());
+    system.spectrum = a.spectral();
     system.posterior = a.posterior;
     system.coarse = kernel.gram == GramPrecision::half;
     system.real_bytes = kernel.real_bytes;
@@ -65,7 +65,15 @@ RankOutline by_matrix(const Prediction& p, int ranks) {
     append(one.phases, kernel_phases(p.kernel, cross.work, cross.stored), "cross ");
     share_out(solving, ranks);
     append(one.phases, solving);
-    one.phases.push_back({"panels", "solve", {{Operation::link, part.share.link_bytes}}});
+    if (!p.system.spectrum) {
+        one.phases.push_back({"panels", "solve", {{Operation::link, part.share.link_bytes}}});
+        return one;
+    }
+    one.phases.push_back({"panels", "solve", {{Operation::link, part.share.eigen_link_bytes}}});
+    // Of a value two products with the eigenvectors and back, predictions, and the diagonal of an inverse: each number goes out and comes
+    // in.
+    const double numbers = (4 * p.system.rows + p.system.tests) * p.system.targets + p.system.rows;
+    one.phases.push_back({"sums", "solve", {{Operation::link, 2 * p.system.values * numbers * p.real()}}});
     return one;
 }
 

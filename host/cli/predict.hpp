@@ -27,6 +27,10 @@ struct PredictArguments {
     KernelFileArguments kernel_files;
 
     [[nodiscard]] bool path() const { return ridges.size() > 1 || times.size() > 1; }
+    /// By an eigendecomposition, not by Cholesky.
+    [[nodiscard]] bool spectral() const { return path() || !times.empty(); }
+    /// The times, or the ridges where there are none.
+    [[nodiscard]] const std::vector<double>& values() const { return times.empty() ? ridges : times; }
 };
 
 /// Throws Error(invalid_argument) for ridges beside times, and what a path or a time has no meaning for.

@@ -227,10 +227,7 @@ Solution solve_matrix(const PredictTask<Real>& task, KernelSource<Real>& source,
     if (a.run.fast()) task.run.report_resolution(problem.resolution);
     return task.run.timed("solve", true, [&] {
         set_targets(a, source, task.samples, train, test, problem);
-        if (a.path())
-            return solve_path(std::move(problem), a.times.empty() ? PathKind::ridge : PathKind::time, a.times.empty() ? a.ridges : a.times,
-                              task.samples.train, &*task.samples.test);
-        if (!a.times.empty()) return solve_flow(std::move(problem), a.times.front());
+        if (a.spectral()) return solve_by_spectrum(a, std::move(problem), task.samples.train, &*task.samples.test);
         TestDiagonal<Real> diagonal;
         if (a.posterior) diagonal = [&] { return source.diagonal(test); };
         return solve_cholesky(task, std::move(problem), diagonal);

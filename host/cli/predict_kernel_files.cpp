@@ -161,8 +161,8 @@ void compute(const PredictArguments& a, Run& run, bool with_data) {
     describe(run, a, targets, kernel.rows(), cross.rows());
 
     const auto backend = run.backend<Real>();
-    const bool path = a.path() || cross.empty();
-    const double bytes = static_cast<double>(kernel.size() * (path || !a.times.empty() ? 4 : 1) + 2 * cross.size()) * sizeof(Real);
+    const bool by_spectrum = a.spectral() || cross.empty();
+    const double bytes = static_cast<double>(kernel.size() * (by_spectrum ? 4 : 1) + 2 * cross.size()) * sizeof(Real);
     run.require_memory(fmt::format("prediction from {} samples", kernel.rows()), bytes);
     const Dataset* test = targets.test ? &*targets.test : nullptr;
     const Solution solution = run.timed("solve", true, [&] {
@@ -171,10 +171,7 @@ void compute(const PredictArguments& a, Run& run, bool with_data) {
         backend->mirror_lower(problem.kernel.view());
         if (test) problem.cross = upload(backend, cross);
         problem.targets = upload(backend, targets.train.y);
-        if (path)
-            return solve_path(std::move(problem), a.times.empty() ? PathKind::ridge : PathKind::time, a.times.empty() ? a.ridges : a.times,
-                              targets.train, test);
-        if (!a.times.empty()) return solve_flow(std::move(problem), a.times.front());
+        if (by_spectrum) return solve_by_spectrum(a, std::move(problem), targets.train, test);
         const KernelSystem<Real> system(std::move(problem.kernel), a.ridges.front());
         TestDiagonal<Real> prior;
         if (a.posterior) prior = [&] { return upload(backend, diagonal); };

@@ -12,7 +12,7 @@ namespace {
 const char* name_of(PathKind kind) { return kind == PathKind::ridge ? "ridge" : "time"; }
 
 template <class Real>
-HostMatrix<double> left_out_predictions(const KernelSpectrum<Real>& spectrum, const Matrix<Real>& coefficients, double ridge,
+HostMatrix<double> left_out_predictions(const Spectrum<Real>& spectrum, const Matrix<Real>& coefficients, double ridge,
                                         const HostMatrix<double>& y) {
     HostMatrix<double> predictions = spectrum.leave_one_out(coefficients, ridge);
     for (Index e = 0; e < predictions.size(); ++e) predictions.data()[e] = y.data()[e] - predictions.data()[e];
@@ -139,8 +139,8 @@ Scores scores_of(const HostMatrix<double>& predictions, const Dataset& truth) {
 }
 
 template <class Real>
-Path follow_path(const KernelSpectrum<Real>& spectrum, const Problem<Real>& problem, PathKind kind, const std::vector<double>& values,
-                 const Dataset& train, const Dataset* test) {
+Path follow_path(const Spectrum<Real>& spectrum, const Problem<Real>& problem, const Predictor<Real>& predict_tests, PathKind kind,
+                 const std::vector<double>& values, const Dataset& train, const Dataset* test) {
     const bool ridges = kind == PathKind::ridge;
     Path path{kind, {}, 0, {}, {}};
     for (const double value : values) {
@@ -155,7 +155,7 @@ Path follow_path(const KernelSpectrum<Real>& spectrum, const Problem<Real>& prob
         point.train = scores_of(download(fitted).template cast<double>(), train);
         if (ridges) point.leave_one_out = scores_of(left_out_predictions(spectrum, coefficients, value, train.y), train);
         if (test) {
-            path.predictions.push_back(predict(problem.cross, coefficients, problem.test_start));
+            path.predictions.push_back(predict_tests(coefficients));
             if (test->has_targets()) point.test = scores_of(path.predictions.back(), *test);
         }
         if (path.points.empty() || !ridges || point.leave_one_out->rmse < path.chosen_point().leave_one_out->rmse) {
@@ -182,9 +182,9 @@ std::vector<std::string> add_path(Run& run, Report& report, const Path& path) {
 
 template HostMatrix<double> predict(const Matrix<float>&, const Matrix<float>&, const Matrix<float>&);
 template HostMatrix<double> predict(const Matrix<double>&, const Matrix<double>&, const Matrix<double>&);
-template Path follow_path(const KernelSpectrum<float>&, const Problem<float>&, PathKind, const std::vector<double>&, const Dataset&,
-                          const Dataset*);
-template Path follow_path(const KernelSpectrum<double>&, const Problem<double>&, PathKind, const std::vector<double>&, const Dataset&,
-                          const Dataset*);
+template Path follow_path(const Spectrum<float>&, const Problem<float>&, const Predictor<float>&, PathKind, const std::vector<double>&,
+                          const Dataset&, const Dataset*);
+template Path follow_path(const Spectrum<double>&, const Problem<double>&, const Predictor<double>&, PathKind, const std::vector<double>&,
+                          const Dataset&, const Dataset*);
 
 }  // namespace ntk::cli

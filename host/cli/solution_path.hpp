@@ -7,6 +7,7 @@
 #include <ntkcuda/kernel_spectrum.hpp>
 #include <ntkcuda/metrics.hpp>
 
+#include <functional>
 #include <optional>
 
 namespace ntk::cli {
@@ -52,10 +53,15 @@ struct Path {
     [[nodiscard]] HostMatrix<double> chosen_predictions() const { return predictions.empty() ? HostMatrix<double>() : predictions[chosen]; }
 };
 
-/// `train`: targets as they are, f_0 not subtracted. `test` may be null, or have no targets.
+/// At the tests, from coefficients of the system.
 template <class Real>
-[[nodiscard]] Path follow_path(const KernelSpectrum<Real>& spectrum, const Problem<Real>& problem, PathKind kind,
-                               const std::vector<double>& values, const Dataset& train, const Dataset* test);
+using Predictor = std::function<HostMatrix<double>(const Matrix<Real>& coefficients)>;
+
+/// Of `problem` the targets and the start are read. `train`: targets as they are, f_0 not subtracted. `test` may be null, or have no
+/// targets.
+template <class Real>
+[[nodiscard]] Path follow_path(const Spectrum<Real>& spectrum, const Problem<Real>& problem, const Predictor<Real>& predict_tests,
+                               PathKind kind, const std::vector<double>& values, const Dataset& train, const Dataset* test);
 
 /// The table, the figure, ridges.csv or times.csv, predictions_path.npy, and the choice in the results of the run. Returns the files.
 std::vector<std::string> add_path(Run& run, Report& report, const Path& path);

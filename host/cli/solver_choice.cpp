@@ -7,7 +7,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <limits>
 
 namespace ntk::cli {
 namespace {
@@ -18,6 +17,8 @@ Error bad(const std::string& message) { return {ErrorCode::invalid_argument, mes
 constexpr Index most_rank = 1000;
 /// Of the memory that products can do without, what goes to the preconditioner.
 constexpr double preconditioner_share = 0.4;
+constexpr const char* too_many =
+    "a rank's part of the matrix, or of what its eigenvectors take, has 2^31 numbers or more, which ScaLAPACK does not count";
 /// Bytes of the features of one batch.
 constexpr double feature_bytes = 256 << 20;
 
@@ -57,7 +58,7 @@ public:
         if (a_.solver == "features") return by_features("as asked for");
         if (!matrix.empty()) return cholesky(needs);
         const std::string there = fmt::format("of {}{}", readable_bytes(q_.available), q_.ranks > 1 ? " on each rank" : "");
-        if (beyond_scalapack()) return cg("a rank's part of the matrix has 2^31 entries or more, which ScaLAPACK does not count");
+        if (beyond_scalapack()) return cg(too_many);
         if (matrix_bytes_ <= q_.available) return cholesky(fmt::format("{} {}", whole, there));
         const std::string beyond = fmt::format("{} and does not fit into {}", whole, there.substr(3));
         if (q_.ranks == 1 && is_empirical(name_) && feature_count() < rows_ && feature_system_bytes(batch()) <= q_.available)
@@ -66,17 +67,19 @@ public:
     }
 
 private:
+    /// Whether a rank's part of the matrix, or what its eigenvectors take to work in, has 2^31 numbers or more.
     [[nodiscard]] bool beyond_scalapack() const {
         if (q_.ranks == 1) return false;
-        const DistributedLayout part = kernel_layout(q_.ranks, q_.size.samples, 0, r_);
-        return part.local_rows(0) * r_ > std::numeric_limits<int>::max() / (part.local_cols(0) * r_);
+        const DistributedLayout layout = kernel_layout(q_.ranks, q_.size.samples, 0, r_).repeated(r_, r_);
+        const double entries = static_cast<double>(layout.local_rows(0)) * static_cast<double>(layout.local_cols(0));
+        return (a_.spectral() ? eigen_workspace(layout, 0).numbers : entries) >= 0x1p31;
     }
 
     SolverChoice cholesky(const std::string& why) {
-        return {.solver = Solver::cholesky,
-                .name = a_.path() || !a_.times.empty() ? "eigendecomposition" : "cholesky",
-                .why = why,
-                .bytes = matrix_bytes_};
+        SolverChoice choice{.solver = Solver::cholesky, .name = a_.spectral() ? "eigendecomposition" : "cholesky", .why = why};
+        if (beyond_scalapack()) choice.why += fmt::format("; more than {} ranks: {}", q_.ranks, too_many);
+        choice.bytes = matrix_bytes_;
+        return choice;
     }
 
     /// Samples, on the host and the device, the network, the targets and what is predicted.

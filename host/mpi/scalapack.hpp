@@ -8,6 +8,7 @@
 #include <mpi.h>
 
 #include <array>
+#include <vector>
 
 extern "C" {
 int Csys2blacs_handle(MPI_Comm group);
@@ -25,6 +26,12 @@ void pdtrsm_(const char* side, const char* uplo, const char* trans, const char* 
              const double* a, const int* ia, const int* ja, const int* desca, double* b, const int* ib, const int* jb, const int* descb);
 void pstrsm_(const char* side, const char* uplo, const char* trans, const char* diag, const int* m, const int* n, const float* alpha,
              const float* a, const int* ia, const int* ja, const int* desca, float* b, const int* ib, const int* jb, const int* descb);
+void pdsyevd_(const char* jobz, const char* uplo, const int* n, double* a, const int* ia, const int* ja, const int* desca, double* w,
+              double* z, const int* iz, const int* jz, const int* descz, double* work, const int* lwork, int* iwork, const int* liwork,
+              int* info);
+void pssyevd_(const char* jobz, const char* uplo, const int* n, float* a, const int* ia, const int* ja, const int* desca, float* w,
+              float* z, const int* iz, const int* jz, const int* descz, float* work, const int* lwork, int* iwork, const int* liwork,
+              int* info);
 }
 
 namespace ntk::scalapack {
@@ -94,6 +101,21 @@ inline void half_solve(int n, int columns, const double* a, const Descriptor& de
 inline void half_solve(int n, int columns, const float* a, const Descriptor& desca, float* b, const Descriptor& descb) {
     const float alpha = 1;
     pstrsm_("L", "U", "T", "N", &n, &columns, &alpha, a, &one, &one, desca.data(), b, &one, &one, descb.data());
+}
+/// Eigenvalues (ascending, on the root; on all ranks where n is more than a block) and eigenvectors, in its words columns of z, which lies
+/// as a does; a is destroyed. The status is no use: of the steps of divide and conquer it is overwritten.
+inline void syevd(int n, double* a, const Descriptor& desc, double* values, double* z, std::vector<double>& work,
+                  std::vector<int>& integers) {
+    const int count = static_cast<int>(work.size()), integer_count = static_cast<int>(integers.size());
+    int info = 0;
+    pdsyevd_("V", "U", &n, a, &one, &one, desc.data(), values, z, &one, &one, desc.data(), work.data(), &count, integers.data(),
+             &integer_count, &info);
+}
+inline void syevd(int n, float* a, const Descriptor& desc, float* values, float* z, std::vector<float>& work, std::vector<int>& integers) {
+    const int count = static_cast<int>(work.size()), integer_count = static_cast<int>(integers.size());
+    int info = 0;
+    pssyevd_("V", "U", &n, a, &one, &one, desc.data(), values, z, &one, &one, desc.data(), work.data(), &count, integers.data(),
+             &integer_count, &info);
 }
 
 }  // namespace ntk::scalapack

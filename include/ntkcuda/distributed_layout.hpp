@@ -61,6 +61,15 @@ struct DistributedLayout {
 /// What a rank computes of its part: all of a cross kernel; of a symmetric one the blocks on and below the diagonal.
 [[nodiscard]] std::vector<KernelPiece> kernel_pieces(const DistributedLayout& samples, int rank);
 
+/// What ScaLAPACK's eigendecomposition of a symmetric matrix (PxSYEVD) needs on a rank to work in, beside the matrix and its eigenvectors:
+/// some twice as many numbers as the rank has entries of the matrix.
+struct EigenWorkspace {
+    double numbers = 0, integers = 0;
+};
+[[nodiscard]] EigenWorkspace eigen_workspace(const DistributedLayout& layout, int rank);
+/// Bytes of that and of the eigenvectors, of numbers of `real` bytes, on the first rank, which has the most.
+[[nodiscard]] double eigen_bytes(const DistributedLayout& layout, std::size_t real);
+
 /// What distributing costs a rank at most.
 struct DistributedCost {
     double passes = 0;           ///< samples that go through the network

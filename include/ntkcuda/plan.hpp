@@ -115,6 +115,9 @@ void add_phases(std::vector<Phase>& phases, const std::vector<Phase>& more, doub
 struct RankShare {
     double rows = 0, cols = 0;  ///< samples: n / r and n / c
     double link_bytes = 0;      ///< received in the factorisation: panels of n^2 / 2 (1 / r + 1 / c) numbers
+    /// Received in the eigendecomposition: n^2 (1 / r + 1 / c) numbers each of columns and of panels on the way to a tridiagonal matrix, of
+    /// products with the eigenvectors of its parts, and of panels on the way back.
+    double eigen_link_bytes = 0;
 };
 [[nodiscard]] RankShare rank_share(int ranks, double samples, double rows_per_sample, std::size_t real_bytes);
 

@@ -1,8 +1,8 @@
 // ntkcuda::mpi on any number of ranks: what they tell each other, parts of kernels, files, and the closed form.
 
+#include "mpi/parts.hpp"
 #include "support/devices.hpp"
 #include "support/files.hpp"
-#include "support/samples.hpp"
 
 #include <ntkcuda/array_file.hpp>
 #include <ntkcuda/closed_form.hpp>
@@ -20,39 +20,12 @@ using namespace testing;
 std::span<const std::byte> bytes_of(const std::string& text) { return std::as_bytes(std::span(text)); }
 std::string text_of(const std::vector<std::byte>& bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
 
-/// A part of `whole`.
-template <class Real>
-HostMatrix<Real> part_of(const HostMatrix<Real>& whole, const DistributedLayout& layout, int rank) {
-    HostMatrix<Real> part(layout.local_rows(rank), layout.local_cols(rank));
-    for (Index i = 0; i < part.rows(); ++i)
-        for (Index j = 0; j < part.cols(); ++j) part(i, j) = whole(layout.global_row(rank, i), layout.global_col(rank, j));
-    return part;
-}
-
 /// What lies above the diagonal of the whole is lost.
 template <class Real>
 void forget_upper(const DistributedLayout& layout, int rank, HostMatrix<Real>& part) {
     for (Index i = 0; i < part.rows(); ++i)
         for (Index j = 0; j < part.cols(); ++j)
             if (layout.global_row(rank, i) < layout.global_col(rank, j)) part(i, j) = std::numeric_limits<Real>::quiet_NaN();
-}
-
-/// X X^T / columns + I/10.
-HostMatrix<double> gram(Index n, Index columns) {
-    const HostMatrix<double> x = random_matrix(n, columns);
-    HostMatrix<double> k(n, n);
-    for (Index i = 0; i < n; ++i)
-        for (Index j = 0; j < n; ++j) {
-            for (Index c = 0; c < columns; ++c) k(i, j) += x(i, c) * x(j, c) / static_cast<double>(columns);
-            if (i == j) k(i, j) += 0.1;
-        }
-    return k;
-}
-
-void expect_near(const HostMatrix<double>& a, const HostMatrix<double>& b, double tolerance) {
-    ASSERT_EQ(a.rows(), b.rows());
-    ASSERT_EQ(a.cols(), b.cols());
-    for (Index i = 0; i < a.size(); ++i) ASSERT_NEAR(a.data()[i], b.data()[i], tolerance) << "entry " << i;
 }
 
 TEST(MpiRanks, TellEachOther) {

@@ -131,6 +131,27 @@ TEST(MpiProgram, OneRankIsThePlainProgram) {
     EXPECT_FALSE(record(folder, "K.run.json").contains("ranks"));
 }
 
+/// The numbers of a table of one and of all, where the first has it.
+void expect_same_table(const TemporaryFolder& folder, const std::string& name) {
+    if (!std::filesystem::exists(folder.path("one/" + name))) return;
+    std::istringstream one(read_bytes(folder.path("one/" + name))), all(read_bytes(folder.path("all/" + name)));
+    std::string a, b;
+    while (std::getline(one, a)) {
+        ASSERT_TRUE(std::getline(all, b));
+        std::istringstream cells_of_one(a), cells_of_all(b);
+        while (std::getline(cells_of_one, a, ',')) {
+            ASSERT_TRUE(std::getline(cells_of_all, b, ','));
+            char* end = nullptr;
+            const double value = std::strtod(a.c_str(), &end);
+            if (*end == '\0')
+                EXPECT_NEAR(value, std::stod(b), 1e-9 * std::fabs(value)) << name;
+            else
+                EXPECT_EQ(a, b) << name;
+        }
+    }
+    EXPECT_FALSE(std::getline(all, b));
+}
+
 void expect_same_predictions(const std::string& arguments, const std::vector<int>& ranks) {
     const TemporaryFolder folder;
     const Outcome one = run_program(folder, "predict " + arguments + " --out one");
@@ -139,17 +160,17 @@ void expect_same_predictions(const std::string& arguments, const std::vector<int
         SCOPED_TRACE(fmt::format("{} on {} ranks", arguments, size));
         const Outcome all = run_ranks(folder, size, "predict " + arguments + " --out all");
         ASSERT_EQ(all.code, 0) << all.err;
-        for (const char* name : {"predictions.npy", "variance.npy"}) {
+        for (const char* name : {"predictions.npy", "variance.npy", "predictions_path.npy"}) {
             if (!std::filesystem::exists(folder.path(std::string("one/") + name))) continue;
-            const HostMatrix<double> a = read_npy(folder.path(std::string("one/") + name)).as_matrix(),
-                                     b = read_npy(folder.path(std::string("all/") + name)).as_matrix();
-            ASSERT_EQ(a.rows(), b.rows());
-            ASSERT_EQ(a.cols(), b.cols());
-            for (Index i = 0; i < a.size(); ++i) ASSERT_NEAR(a.data()[i], b.data()[i], 1e-10) << name << ": entry " << i;
+            const Array a = read_npy(folder.path(std::string("one/") + name)), b = read_npy(folder.path(std::string("all/") + name));
+            ASSERT_EQ(a.shape, b.shape);
+            for (std::size_t i = 0; i < a.values.size(); ++i) ASSERT_NEAR(a.values[i], b.values[i], 1e-10) << name << ": entry " << i;
         }
+        for (const char* name : {"ridges.csv", "times.csv"}) expect_same_table(folder, name);
         const auto expected = record(folder, "one/run.json")["results"], found = record(folder, "all/run.json")["results"];
         EXPECT_EQ(expected["solver"], found["solver"]);
         EXPECT_EQ(expected["accuracy"], found["accuracy"]);
+        EXPECT_EQ(expected.value("chosen", nlohmann::json()), found.value("chosen", nlohmann::json()));
         EXPECT_EQ(expected.contains("log_determinant"), found.contains("log_determinant"));
         if (expected.contains("log_determinant"))
             EXPECT_NEAR(expected["log_determinant"], found["log_determinant"], 1e-9 * std::fabs(expected["log_determinant"].get<double>()));
@@ -171,10 +192,80 @@ TEST(MpiProgram, PredictionsByConjugateGradients) {
     expect_same_predictions(by_products + "--samples 61 --kernel nngp", {4});
     expect_same_predictions(by_products + "--samples 4 --kernel empirical-nngp --width 16", {6});
 }
+TEST(MpiProgram, GradientFlow) {
+    expect_same_predictions("--samples 53 --time 10", {2, 6});
+    expect_same_predictions("--samples 31 --kernel empirical-ntk --width 16 --block full --initial-function --time 3", {3});
+    expect_same_predictions("--samples 4 --time 10", {6});
+}
+TEST(MpiProgram, PathOfRidges) {
+    expect_same_predictions("--samples 53 --ridge 1e-3:1:log", {3, 4});
+    expect_same_predictions("--samples 4 --ridge 0.01,0.1", {6});
+}
+TEST(MpiProgram, PathOfTimesFromTheNetworksOwn) {
+    expect_same_predictions("--samples 53 --kernel empirical-ntk --width 16 --outputs 10 --initial-function --time 1,10,100", {4});
+}
 TEST(MpiProgram, WhatIsNotSharedIsDoneByOneRank) {
-    expect_same_predictions("--samples 40 --ridge 1e-3:1:log", {3});
+    const std::string coarse = "--samples 40 --kernel empirical-ntk --width 16 --precision fast --ridge 0.1 ";
+    expect_same_predictions(coarse, {3});
     const TemporaryFolder folder;
-    EXPECT_NE(run_ranks(folder, 2, "predict --samples 40 --time 10 --out t").out.find("ranks     1 of 2"), std::string::npos);
+    EXPECT_NE(run_ranks(folder, 2, "predict " + coarse + "--out t").out.find("ranks     1 of 2"), std::string::npos);
+    // Its eigendecomposition they share.
+    const Outcome path = run_ranks(folder, 2, "predict " + coarse.substr(0, coarse.find("--ridge")) + "--ridge 0.1,1 --out path");
+    ASSERT_EQ(path.code, 0) << path.err;
+    EXPECT_EQ(path.out.find("ranks     1 of 2"), std::string::npos);
+    EXPECT_GT(record(folder, "path/run.json")["results"]["resolution"], 0);
+}
+
+void expect_same_spectrum(const std::string& arguments, int ranks, Index vectors) {
+    SCOPED_TRACE(arguments);
+    const TemporaryFolder folder;
+    const std::string command = fmt::format("kernel {} --eigenvalues --eigenvectors {} --out ", arguments, vectors);
+    const Outcome one = run_program(folder, command + "one.npy"), all = run_ranks(folder, ranks, command + "all.npy");
+    ASSERT_EQ(one.code, 0) << one.err;
+    ASSERT_EQ(all.code, 0) << all.err;
+    const Array expected = read_npy(folder.path("one.eigenvectors.npy")), found = read_npy(folder.path("all.eigenvectors.npy"));
+    const Array values = read_npy(folder.path("one.eigenvalues.npy")), found_values = read_npy(folder.path("all.eigenvalues.npy"));
+    ASSERT_EQ(found.shape, expected.shape);
+    ASSERT_EQ(found_values.shape, values.shape);
+    const double largest = values.values.front();
+    for (std::size_t i = 0; i < values.values.size(); ++i) EXPECT_NEAR(found_values.values[i], values.values[i], 1e-13 * largest);
+    // Rounding turns an eigenvector by its size over the distance to the next eigenvalue.
+    const std::size_t n = values.values.size();
+    for (std::size_t m = 0; m < static_cast<std::size_t>(vectors); ++m) {
+        double gap = largest;
+        if (m > 0) gap = std::min(gap, values.values[m - 1] - values.values[m]);
+        if (m + 1 < n) gap = std::min(gap, values.values[m] - values.values[m + 1]);
+        for (std::size_t i = 0; i < n; ++i)
+            ASSERT_NEAR(found.values[m * n + i], expected.values[m * n + i], 1e-13 * largest / gap)
+                << "eigenvector " << m << ", entry " << i;
+    }
+    const auto facts = record(folder, "all.run.json")["results"], reference = record(folder, "one.run.json")["results"];
+    EXPECT_NEAR(facts["lambda_max"], largest, 1e-13 * largest);
+    ASSERT_EQ(facts.contains("alignment"), reference.contains("alignment"));
+    if (facts.contains("alignment")) EXPECT_NEAR(facts["alignment"]["kernel_target"], reference["alignment"]["kernel_target"], 1e-12);
+}
+
+TEST(MpiProgram, SpectrumOfAKernel) {
+    expect_same_spectrum("--samples 37 --width 20", 4, 5);
+    expect_same_spectrum("--samples 29 --kernel ntk --normalized", 3, 29);
+    expect_same_spectrum("--samples 13 --width 16 --outputs 3 --block full", 6, 4);
+    expect_same_spectrum("--samples 3 --width 20", 6, 3);
+}
+
+TEST(MpiProgram, PlansOfEigenvectorsAreWhatRunsPlan) {
+    const TemporaryFolder folder;
+    for (const std::string command :
+         {"predict --samples 61 --time 10", "predict --samples 61 --depth 3 --ridge 1e-3",
+          "predict --samples 61 --kernel nngp --ridge 0.1,1", "kernel --data sphere:n=150,d=3,seed=1 --kernel ntk --eigenvalues"}) {
+        const Outcome plan = run_program(folder, "plan " + command + " --ranks 1,3 --json --quiet");
+        ASSERT_EQ(plan.code, 0) << plan.err;
+        const bool kernel = command.starts_with("kernel");
+        const Outcome run = run_ranks(folder, 3, command + " --quiet --out " + (kernel ? "K.npy" : "P"));
+        ASSERT_EQ(run.code, 0) << run.err;
+        EXPECT_EQ(nlohmann::json::parse(plan.out)["results"]["ranks"][1]["memory"],
+                  record(folder, kernel ? "K.run.json" : "P/run.json")["memory"]["planned"])
+            << command;
+    }
 }
 
 TEST(MpiProgram, OtherCommandsWriteOnce) {
@@ -216,6 +307,9 @@ TEST(MpiProgram, FailuresEndAllRanksWithOneMessage) {
     expect_failure("kernel --samples 1000 --memory 0.001 --out K.npy", 4, "for each rank");
     expect_failure("kernel --samples 20 --device cuda:99 --out K.npy", 4, "cuda:99");
     expect_failure("predict --data sphere:n=20,d=3,seed=1 --out P", 2, "targets");
+    expect_failure("predict --samples 800 --time 1 --memory 0.004 --out P", 4, "for each rank");
+    expect_failure("kernel --data sphere:n=1000,d=3,seed=1 --kernel ntk --eigenvalues --memory 0.008 --out K.npy", 4,
+                   "the spectrum of a kernel");
 }
 
 TEST(MpiProgram, ARefusedSystemIsToldAsByOneRank) {
@@ -229,6 +323,16 @@ TEST(MpiProgram, ARefusedSystemIsToldAsByOneRank) {
     EXPECT_EQ(all.code, 3) << all.err;
     EXPECT_NE(all.err.find("equal samples"), std::string::npos) << all.err << one.err;
     EXPECT_EQ(messages(all.err), 1) << all.err;
+
+    for (const char* values : {" --ridge 0,1", " --time 1e20"}) {
+        const Outcome path = run_program(folder, arguments + values), shared = run_ranks(folder, 3, arguments + values);
+        EXPECT_EQ(path.code, 3) << path.err;
+        EXPECT_EQ(shared.code, 3) << shared.err;
+        // Up to the digits of an eigenvalue that rounding has made up.
+        const std::string words = path.err.substr(0, path.err.find("eigenvalue"));
+        EXPECT_EQ(shared.err.substr(0, words.size()), words);
+        EXPECT_EQ(messages(shared.err), 1) << shared.err;
+    }
 }
 
 /// The process with that environment variable of Open MPI, which has the rank.

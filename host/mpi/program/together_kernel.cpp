@@ -52,11 +52,13 @@ public:
             file.finish();
             if (layers) layers->finish();
         });
+        if (task_.spectrum.given()) write_spectrum(std::move(part.entries()));
         return facts;
     }
 
 private:
     void require_memory() {
+        if (task_.spectrum.given()) DistributedSpectrum<Real>::require_countable(layout_);
         const Index rows = samples_.local_rows(0), cols = samples_.local_cols(0);  // the first rank has the most
         const double mirroring = samples_.symmetric ? static_cast<double>(2 * layout_.rows.side * layout_.local_cols(0)) * sizeof(Real) : 0;
         task_.run.require_memory("the kernel",
@@ -64,6 +66,22 @@ private:
                                      memory_.making(rows, cols) + mirroring);
         task_.run.say(fmt::format("grid      {} x {} ranks, blocks of {} x {} samples", samples_.grid.rows, samples_.grid.cols,
                                   samples_.rows.side, samples_.cols.side));
+    }
+
+    void write_spectrum(HostMatrix<Real> kernel) {
+        Run& run = task_.run;
+        const DistributedSpectrum<Real> spectrum = run.timed("spectrum", true, [&] {
+            return DistributedSpectrum<Real>(ranks_, layout_, std::move(kernel), host_, kernel_resolution(task_.kernel, task_.rows()));
+        });
+        report_spectrum(task_.spectrum, run, spectrum, host_, task_.samples.train);
+        run.timed("write", false, [&] {
+            if (ranks_.root()) write_eigenvalues(task_.spectrum, run, spectrum);
+            const Index count = task_.spectrum.eigenvectors;
+            if (count == 0) return;
+            MpiNpyFile<Real> file(ranks_, eigenvectors_file(run), {count, task_.rows()});
+            file.write(0, spectrum.leading_layout(count), spectrum.leading_vectors(count).view());
+            file.finish();
+        });
     }
 
     void compute(KernelPart<Real>& part, std::optional<MpiNpyFile<double>>& layers) {

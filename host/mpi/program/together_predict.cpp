@@ -1,4 +1,4 @@
-// `predict` on several ranks: the kernel and its factor are spread over them, and targets and predictions are on all.
+// `predict` on several ranks: the kernel and its factor or eigenvectors are spread over them, and targets and predictions are on all.
 
 #include "host/cli/closed_form_solver.hpp"
 #include "kernel_part.hpp"
@@ -23,7 +23,8 @@ public:
           cross_(kernel_layout(ranks.size(), task.samples.test->samples(), task.samples.train.samples(), each_)),
           memory_(*task.backend, task.arguments.kernel, task.architecture, task.weights.has_value(), targets()) {
         memory_.fit_to(task.run);
-        require_memory();
+        if (spectral()) DistributedSpectrum<Real>::require_countable(entries(train_));
+        task_.run.say(fmt::format("grid      {} x {} ranks, blocks of {} samples", train_.grid.rows, train_.grid.cols, train_.rows.side));
         if (task.backend->info().kind == DeviceKind::cuda)
             task.run.say("solver    ScaLAPACK on the hosts: the parts of the kernel come there from the GPUs");
         source_ = task.run.timed("kernel", true, [&] {
@@ -32,25 +33,33 @@ public:
         source_->limit_jacobian_block(memory_.jacobian_block());
         HostMatrix<Real> kernel = part_of(train_, task.samples.train.x);
         cross_part_ = part_of(cross_, task.samples.test->x);
-        system_ = task.run.timed("solve", true, [&] {
-            return DistributedKernelSystem<Real>(ranks, entries(train_), std::move(kernel), task.arguments.ridges.front());
+        task.run.timed("solve", true, [&] {
+            if (!spectral()) {
+                system_.emplace(ranks, entries(train_), std::move(kernel), task.arguments.ridges.front());
+                return;
+            }
+            const double resolution = kernel_resolution(task.arguments.kernel, entries(train_).rows.size);
+            if (task.arguments.run.fast()) task_.run.report_resolution(resolution);
+            spectrum_.emplace(ranks, entries(train_), std::move(kernel), host_, resolution);
         });
     }
 
-    [[nodiscard]] double condition() const override { return system_->report().condition; }
+    [[nodiscard]] double condition() const override { return spectral() ? spectrum_->report().condition : system_->report().condition; }
 
     [[nodiscard]] Solution solve() override {
         return task_.run.timed("solve", true, [&] {
             const PredictArguments& a = task_.arguments;
-            HostMatrix<Real> y = task_.samples.train.y.template cast<Real>(), start;
+            HostMatrix<Real> y = task_.samples.train.y.template cast<Real>(), train_start, start;
             if (a.initial_function) {
-                const HostMatrix<Real> train_start = initial_function(task_.samples.train.x);
+                train_start = initial_function(task_.samples.train.x);
                 for (Index i = 0; i < y.size(); ++i) y.data()[i] -= train_start.data()[i];
-                start = initial_function(task_.samples.test->x);
+                start = as_rows(initial_function(task_.samples.test->x));
             }
-            const HostMatrix<Real> coefficients = system_->solve(as_rows(std::move(y)));
+            y = as_rows(std::move(y));
+            if (spectral()) return solve_by_eigenvectors(y, as_rows(std::move(train_start)), start);
+            const HostMatrix<Real> coefficients = system_->solve(y);
             Solution solution;
-            solution.predictions = predictions(coefficients, as_rows(std::move(start))).template cast<double>();
+            solution.predictions = predictions(coefficients, start).template cast<double>();
             solution.coefficients = coefficients.template cast<double>();
             solution.report = system_->report();
             if (a.posterior) solution.variance = variance();
@@ -59,20 +68,25 @@ public:
     }
 
 private:
+    [[nodiscard]] bool spectral() const { return task_.arguments.spectral(); }
     [[nodiscard]] Index targets() const { return task_.samples.train.y.cols(); }
     [[nodiscard]] DistributedLayout entries(const DistributedLayout& samples) const { return samples.repeated(each_, each_); }
 
-    void require_memory() {
-        const auto bytes = [&](const DistributedLayout& layout) { return memory_.making(layout.local_rows(0), layout.local_cols(0)); };
-        const auto kept = [&](const DistributedLayout& layout) { return memory_.result(layout.local_rows(0), layout.local_cols(0)); };
-        const Index n = task_.samples.train.samples(), m = task_.samples.test->samples();
-        const DistributedLayout whole = entries(train_);
-        const double columns = 4.0 * static_cast<double>(whole.rows.size * std::max<Index>(targets(), 1)) * sizeof(Real);
-        const double panels = static_cast<double>(2 * whole.rows.side * (whole.local_rows(0) + whole.local_cols(0))) * sizeof(Real);
-        const double solving = kept(train_) + (task_.arguments.posterior ? 2 : 1) * kept(cross_) + columns + panels;
-        task_.run.require_memory(fmt::format("prediction from {} samples", n),
-                                 memory_.fixed(n + m) + std::max({bytes(train_), kept(train_) + bytes(cross_), solving}));
-        task_.run.say(fmt::format("grid      {} x {} ranks, blocks of {} samples", train_.grid.rows, train_.grid.cols, train_.rows.side));
+    [[nodiscard]] Matrix<Real> on_host(const HostMatrix<Real>& values) const {
+        Matrix<Real> matrix(host_, values.rows(), values.cols());
+        host_->upload(values.view(), matrix.view());
+        return matrix;
+    }
+
+    [[nodiscard]] Solution solve_by_eigenvectors(const HostMatrix<Real>& y, const HostMatrix<Real>& train_start,
+                                                 const HostMatrix<Real>& start) const {
+        Problem<Real> problem;
+        problem.targets = on_host(y);
+        if (!train_start.empty()) problem.train_start = on_host(train_start);
+        const Predictor<Real> predict_tests = [&](const Matrix<Real>& coefficients) {
+            return predictions(download(coefficients), start).template cast<double>();
+        };
+        return solve_by_spectrum(task_.arguments, *spectrum_, problem, predict_tests, task_.samples.train, &*task_.samples.test);
     }
 
     HostMatrix<Real> part_of(const DistributedLayout& samples, const HostMatrix<double>& rows) {
@@ -119,8 +133,7 @@ private:
         for (Index j = 0; j < mine.rows(); ++j)
             std::copy_n(coefficients.data() + layout.global_col(ranks_.rank(), j) * columns, columns, mine.data() + j * columns);
         if (!cross_part_.empty())
-            make_backend<Real>("cpu", task_.run.arguments().threads)
-                ->gemm(Transpose::no, Transpose::no, 1, cross_part_.view(), std::as_const(mine).view(), 0, product.view());
+            host_->gemm(Transpose::no, Transpose::no, 1, cross_part_.view(), std::as_const(mine).view(), 0, product.view());
         for (Index i = 0; i < product.rows(); ++i) {
             Real* row = all.data() + layout.global_row(ranks_.rank(), i) * columns;
             for (Index t = 0; t < columns; ++t) row[t] += product(i, t);
@@ -140,16 +153,16 @@ private:
     Index each_;  ///< rows for each sample
     DistributedLayout train_, cross_;
     KernelMemory memory_;
+    std::shared_ptr<Backend<Real>> host_ = make_backend<Real>("cpu", task_.run.arguments().threads);
     std::optional<KernelSource<Real>> source_;
     HostMatrix<Real> cross_part_;
-    std::optional<DistributedKernelSystem<Real>> system_;
+    std::optional<DistributedKernelSystem<Real>> system_;  ///< or spectrum_, where the predictions are spectral
+    std::optional<DistributedSpectrum<Real>> spectrum_;
 };
 
 }  // namespace
 
-bool Together::shares(const PredictArguments& a) const {
-    return !a.path() && a.times.empty() && !a.run.fast() && (a.save_fit.empty() || !a.posterior);
-}
+bool Together::shares(const PredictArguments& a) const { return a.spectral() || (!a.run.fast() && (a.save_fit.empty() || !a.posterior)); }
 
 std::unique_ptr<DistributedSolver> Together::factorise(const PredictTask<float>& task) {
     return std::make_unique<SharedSolver<float>>(ranks_, task);
