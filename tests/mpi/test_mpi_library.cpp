@@ -69,6 +69,54 @@ TEST(MpiRanks, TellEachOther) {
     EXPECT_EQ(ranks.local_rank(), ranks.rank());
 }
 
+TEST(MpiRanks, GatherRowsWhereTheyBelong) {
+    MpiRanks ranks;
+    const auto size = static_cast<std::size_t>(ranks.size());
+    for (const std::int64_t most : {0, 1, 5}) {
+        // Rank r has r mod (most + 1) rows of r.
+        constexpr std::size_t row = 3;
+        std::vector<std::int64_t> counts(size);
+        std::string expected, mine;
+        for (std::size_t rank = 0; rank < size; ++rank) {
+            counts[rank] = static_cast<std::int64_t>(rank) % (most + 1);
+            const std::string rows(static_cast<std::size_t>(counts[rank]) * row, static_cast<char>('a' + rank));
+            expected += rows;
+            mine += static_cast<int>(rank) == ranks.rank() ? rows : std::string(rows.size(), '-');
+        }
+        ranks.all_gather_rows(std::as_writable_bytes(std::span(mine)), row, counts);
+        EXPECT_EQ(mine, expected);
+    }
+}
+
+/// More than goes through one call, so that rows come in slices.
+TEST(MpiRanks, GatherRowsOfMoreThanOneCallTakes) {
+    MpiRanks ranks;
+    constexpr std::size_t row = std::size_t{48} << 20;  // of 2^28 bytes for all ranks
+    std::vector<std::int64_t> counts(static_cast<std::size_t>(ranks.size()));
+    counts.front() = 2;
+    std::vector<char> all(2 * row);
+    if (ranks.root()) {
+        all[row - 1] = 'a';
+        all[2 * row - 1] = 'b';
+    }
+    ranks.all_gather_rows(std::as_writable_bytes(std::span(all)), row, counts);
+    EXPECT_EQ(all[row - 1], 'a');
+    EXPECT_EQ(all[2 * row - 1], 'b');
+}
+
+TEST(MpiRanks, SplitIntoGroupsInTheirOrder) {
+    MpiRanks ranks;
+    const int group = ranks.rank() % 2;
+    const auto part = ranks.split(group);
+    EXPECT_EQ(part->rank(), ranks.rank() / 2);
+    EXPECT_EQ(part->size(), (ranks.size() + 1 - group) / 2);
+    std::vector<double> sum{static_cast<double>(ranks.rank())};
+    part->sum(std::span(sum));
+    double expected = 0;
+    for (int rank = group; rank < ranks.size(); rank += 2) expected += rank;
+    EXPECT_EQ(sum.front(), expected);
+}
+
 template <class Real>
 void check_sum(Index count) {
     MpiRanks ranks;

@@ -1,6 +1,7 @@
 // `predict` on several ranks: the kernel and its factor are spread over them, and targets and predictions are on all.
 
 #include "host/cli/closed_form_solver.hpp"
+#include "host/cli/pass_sharing.hpp"
 #include "kernel_part.hpp"
 #include "together.hpp"
 
@@ -23,6 +24,8 @@ public:
           cross_(kernel_layout(ranks.size(), task.samples.test->samples(), task.samples.train.samples(), each_)),
           memory_(*task.backend, task.arguments.kernel, task.architecture, task.weights.has_value(), targets()) {
         memory_.fit_to(task.run);
+        train_passes_ = passes_of(train_);
+        cross_passes_ = passes_of(cross_);
         require_memory();
         if (task.backend->info().kind == DeviceKind::cuda)
             task.run.say("solver    ScaLAPACK on the hosts: the parts of the kernel come there from the GPUs");
@@ -30,8 +33,8 @@ public:
             return KernelSource<Real>(task.backend, task.arguments.kernel, task.architecture, task.arguments.network.seed, task.weights);
         });
         source_->limit_jacobian_block(memory_.jacobian_block());
-        HostMatrix<Real> kernel = part_of(train_, task.samples.train.x);
-        cross_part_ = part_of(cross_, task.samples.test->x);
+        HostMatrix<Real> kernel = part_of(train_, train_passes_, task.samples.train.x);
+        cross_part_ = part_of(cross_, cross_passes_, task.samples.test->x);
         system_ = task.run.timed("solve", true, [&] {
             return DistributedKernelSystem<Real>(ranks, entries(train_), std::move(kernel), task.arguments.ridges.front());
         });
@@ -63,23 +66,32 @@ private:
     [[nodiscard]] DistributedLayout entries(const DistributedLayout& samples) const { return samples.repeated(each_, each_); }
 
     void require_memory() {
-        const auto bytes = [&](const DistributedLayout& layout) { return memory_.making(layout.local_rows(0), layout.local_cols(0)); };
+        const auto bytes = [&](const DistributedLayout& layout, const PassSharing& passes) {
+            return memory_.making(layout.local_rows(0), layout.local_cols(0)) + passes.bytes;
+        };
         const auto kept = [&](const DistributedLayout& layout) { return memory_.result(layout.local_rows(0), layout.local_cols(0)); };
         const Index n = task_.samples.train.samples(), m = task_.samples.test->samples();
         const DistributedLayout whole = entries(train_);
         const double columns = 4.0 * static_cast<double>(whole.rows.size * std::max<Index>(targets(), 1)) * sizeof(Real);
         const double panels = static_cast<double>(2 * whole.rows.side * (whole.local_rows(0) + whole.local_cols(0))) * sizeof(Real);
         const double solving = kept(train_) + (task_.arguments.posterior ? 2 : 1) * kept(cross_) + columns + panels;
-        task_.run.require_memory(fmt::format("prediction from {} samples", n),
-                                 memory_.fixed(n + m) + std::max({bytes(train_), kept(train_) + bytes(cross_), solving}));
+        task_.run.require_memory(
+            fmt::format("prediction from {} samples", n),
+            memory_.fixed(n + m) + std::max({bytes(train_, train_passes_), kept(train_) + bytes(cross_, cross_passes_), solving}));
         task_.run.say(fmt::format("grid      {} x {} ranks, blocks of {} samples", train_.grid.rows, train_.grid.cols, train_.rows.side));
+        train_passes_.report(task_.run);
+        cross_passes_.report(task_.run, "tests");
     }
 
-    HostMatrix<Real> part_of(const DistributedLayout& samples, const HostMatrix<double>& rows) {
+    [[nodiscard]] PassSharing passes_of(const DistributedLayout& samples) const {
+        return share_passes(task_.run, task_.arguments.kernel, task_.architecture, memory_, samples);
+    }
+
+    HostMatrix<Real> part_of(const DistributedLayout& samples, const PassSharing& passes, const HostMatrix<double>& rows) {
         return task_.run.timed("kernel", true, [&] {
             if (!is_empirical(parse_kernel(task_.arguments.kernel.kernel))) require_all_in_range(*source_, task_.backend, rows);
             KernelPart<Real> part(task_.backend, samples, ranks_.rank(), rows, task_.samples.train.x, each_);
-            part.compute(*source_);
+            part.compute(*source_, GridGroups(ranks_, samples.grid, passes.passes).groups());
             if (samples.symmetric) mirror_lower(ranks_, entries(samples), part.entries().view());
             return std::move(part.entries());
         });
@@ -140,6 +152,7 @@ private:
     Index each_;  ///< rows for each sample
     DistributedLayout train_, cross_;
     KernelMemory memory_;
+    PassSharing train_passes_, cross_passes_;
     std::optional<KernelSource<Real>> source_;
     HostMatrix<Real> cross_part_;
     std::optional<DistributedKernelSystem<Real>> system_;
