@@ -28,9 +28,10 @@ PassSharing share_passes(const Run& run, const KernelArguments& kernel, const Ar
     const bool exchange = sharing.passes == Passes::exchange;
     const std::string source = run.given_rates() ? "the rates of " + rates.device : "nominal rates";
     const auto computed = fmt::format("{:.2g} s", choice.compute_seconds), exchanged = fmt::format("{:.2g} s", choice.exchange_seconds);
-    sharing.why = fmt::format(exchange ? "exchanged{0} ({2}; computed by every rank that needs them {1}; by {3})"
-                                       : "computed by every rank that needs them{0} ({1}; exchanged {2}; by {3})",
-                              asked ? ", as --passes says" : "", computed, exchanged, source);
+    const std::string how = asked ? ", as --passes says" : "";
+    sharing.why = exchange
+                      ? fmt::format("exchanged{} ({}; computed by every rank that needs them {}; by {})", how, exchanged, computed, source)
+                      : fmt::format("computed by every rank that needs them{} ({}; exchanged {}; by {})", how, computed, exchanged, source);
     if (exchange) {
         const RankGrid& grid = samples.grid;
         const Index rows = samples.local_rows(0), cols = samples.local_cols(0);

@@ -139,6 +139,35 @@ TEST(MpiRanks, SumInTheOrderOfTheRanks) {
     }
 }
 
+/// The rows of x that a part of the axis has.
+HostMatrix<double> rows_of(const HostMatrix<double>& x, const CyclicAxis& axis, int part) {
+    HostMatrix<double> rows(axis.count(part), x.cols());
+    for (Index i = 0; i < rows.rows(); ++i) std::copy_n(x.data() + axis.global(part, i) * x.cols(), x.cols(), rows.data() + i * x.cols());
+    return rows;
+}
+
+TEST(PassGroups, OfAGridHaveTheKernel) {
+    MpiRanks ranks;
+    const RankGrid grid = rank_grid(ranks.size());
+    const int row = grid.row_of(ranks.rank()), col = grid.col_of(ranks.rank());
+    const auto same_rows = ranks.split(row), same_cols = ranks.split(col);
+    const auto backend = make_backend<double>("cpu", 1);
+    const Architecture shape{.inputs = 5, .hidden = {8, 6}, .outputs = 2, .bias_std = 0.5, .biases = Biases::trained};
+    const Network<double> network = draw_network(backend, shape, 3);
+    for (const Index n : {2, 41, 230}) {
+        const HostMatrix<double> x = random_matrix(n, 5);
+        const HostMatrix<double> whole = download(empirical_ntk(network, upload(backend, x).view(), {.block = Block::full}));
+        const DistributedLayout samples = kernel_layout(ranks.size(), n, n, 2), layout = samples.repeated(2, 2);
+        Matrix<double> part(backend, layout.local_rows(ranks.rank()), layout.local_cols(ranks.rank()));
+        const auto x1 = upload(backend, rows_of(x, samples.rows, row)), x2 = upload(backend, rows_of(x, samples.cols, col));
+        empirical_ntk_into(part.view(), network, x1.view(), x2.view(), kernel_pieces(samples, ranks.rank()), {.block = Block::full}, {},
+                           {*same_rows, *same_cols});
+        double largest = 0;
+        for (Index i = 0; i < whole.size(); ++i) largest = std::max(largest, std::fabs(whole.data()[i]));
+        expect_near(download(part), part_of(whole, layout, ranks.rank()), 1e-14 * largest);
+    }
+}
+
 TEST(MirrorLower, MakesASymmetricMatrixWhole) {
     MpiRanks ranks;
     for (const Index n : {1, 2, 5, 37, 130})
