@@ -45,6 +45,11 @@ DistributedLayout row_layout(int ranks, Index rows, Index cols) {
     return {{ranks, 1}, {rows, block_side(rows, 1, ranks), ranks}, {cols, std::max<Index>(1, cols), 1}, false};
 }
 
+CyclicAxis pass_shares(Index samples, int ranks) {
+    const Index blocks = (samples + ranks * rounded_to - 1) / (ranks * rounded_to);
+    return {samples, std::max<Index>(1, blocks) * rounded_to, ranks};
+}
+
 std::vector<KernelPiece> kernel_pieces(const DistributedLayout& samples, int rank) {
     const Index rows = samples.local_rows(rank), cols = samples.local_cols(rank);
     if (!samples.symmetric) return {{{0, rows, 0, cols}, false}};
@@ -82,13 +87,19 @@ double eigen_bytes(const DistributedLayout& layout, std::size_t real) {
     return (vectors + workspace.numbers) * static_cast<double>(real) + workspace.integers * sizeof(int);
 }
 
-DistributedCost distributed_cost(int ranks, Index n, Index rows_per_sample, Index targets, std::size_t real) {
-    const DistributedLayout samples = kernel_layout(ranks, n, 0, rows_per_sample),
-                            layout = samples.repeated(rows_per_sample, rows_per_sample);
+DistributedCost distributed_cost(const DistributedLayout& samples, Index rows_per_sample, Index targets, std::size_t real) {
+    const DistributedLayout layout = samples.repeated(rows_per_sample, rows_per_sample);
+    const RankGrid& grid = samples.grid;
+    const int ranks = grid.rows * grid.cols, last = ranks - 1;
     const auto number = static_cast<double>(real), size = static_cast<double>(layout.rows.size);
     const auto most_local_rows = static_cast<double>(layout.local_rows(0)), most_local_cols = static_cast<double>(layout.local_cols(0));
+    const Index rows = samples.local_rows(0), cols = samples.local_cols(0);
+    const CyclicAxis row_shares = pass_shares(rows, grid.cols), col_shares = pass_shares(cols, grid.rows);
     DistributedCost cost;
-    cost.passes = static_cast<double>(samples.local_rows(0) + samples.local_cols(0));
+    cost.shared = ranks > 1 && samples.local_rows(last) > 0 && samples.local_cols(last) > 0;
+    cost.passes = static_cast<double>(rows + cols);
+    cost.own_passes = static_cast<double>(row_shares.count(0) + col_shares.count(0));
+    cost.gathered = static_cast<double>(rows - row_shares.count(grid.cols - 1) + cols - col_shares.count(grid.rows - 1));
     cost.entries = most_local_rows * most_local_cols;
     for (int rank = 0; rank < ranks; ++rank) {
         double computed = 0;
@@ -96,10 +107,12 @@ DistributedCost distributed_cost(int ranks, Index n, Index rows_per_sample, Inde
             computed += static_cast<double>(piece.rows) * static_cast<double>(piece.own ? piece.rows + 1 : 2 * piece.cols) / 2;
         cost.computed = std::max(cost.computed, computed * static_cast<double>(rows_per_sample * rows_per_sample));
     }
+    if (!samples.symmetric) return cost;
     cost.workspace_bytes = 2 * static_cast<double>(layout.rows.side) * (most_local_rows + most_local_cols) * number;
     if (ranks == 1) return cost;
     cost.mirrored_bytes = cost.entries / 2 * number;
     cost.factorise_bytes = size * (most_local_rows + most_local_cols) / 2 * number;
+    cost.eigen_link_bytes = 8 * cost.factorise_bytes;
     cost.solve_bytes = 2 * size * static_cast<double>(targets + 6) * number;
     return cost;
 }

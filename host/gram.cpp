@@ -1,7 +1,7 @@
 #include <ntkcuda/gram.hpp>
 
-#include "backward_pass.hpp"
 #include "finite_kernels.hpp"
+#include "kernel_side.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -9,34 +9,6 @@
 
 namespace ntk {
 namespace {
-
-/// One side of a kernel: the forward pass over its samples, then the backward pass layer by layer.
-template <class Real>
-class Side {
-public:
-    Side(const Network<Real>& network, ConstMatrixView<Real> x)
-        : outputs_(network.architecture.outputs), pass_(forward(network, x)), backward_(network, pass_) {}
-    Side(const Side&) = delete;
-    Side& operator=(const Side&) = delete;
-
-    [[nodiscard]] Index samples() const { return pass_.input.rows(); }
-    /// a^{l-1}, the input of the layer where the backward pass is.
-    [[nodiscard]] ConstMatrixView<Real> input() const { return pass_.activation(backward_.layer() - 1); }
-    /// delta^l (n O x n_l); empty at the output layer.
-    [[nodiscard]] ConstMatrixView<Real> delta() const { return backward_.delta(); }
-    /// delta^l read as n x (O n_l), whose Gram matrix is summed over outputs; empty at the output layer.
-    [[nodiscard]] ConstMatrixView<Real> summed_delta() const {
-        const ConstMatrixView<Real> d = delta();
-        return d.empty() ? d : d.reshaped(samples(), outputs_ * d.cols());
-    }
-    void step() { backward_.step(); }
-    [[nodiscard]] const Forward<Real>& pass() const { return pass_; }
-
-private:
-    Index outputs_;
-    Forward<Real> pass_;
-    BackwardPass<Real> backward_;
-};
 
 Triangle triangle_of(const KernelPiece& piece) { return piece.own ? Triangle::lower : Triangle::full; }
 
@@ -69,7 +41,7 @@ MatrixView<Real> entries_of(const KernelPiece& piece, MatrixView<Real> theta, In
 template <class Real>
 class KernelSum {
 public:
-    KernelSum(const Network<Real>& network, Side<Real>& left, Side<Real>& right, const EmpiricalOptions& options,
+    KernelSum(const Network<Real>& network, KernelSide<Real>& left, KernelSide<Real>& right, const EmpiricalOptions& options,
               const Progress<Index, Index>& progress)
         : network_(network),
           architecture_(network.architecture),
@@ -224,7 +196,7 @@ private:
 
     const Network<Real>& network_;
     const Architecture& architecture_;
-    Side<Real>&left_, &right_;
+    KernelSide<Real>&left_, &right_;
     const EmpiricalOptions& options_;
     const Progress<Index, Index>& progress_;
     std::vector<KernelPiece> pieces_;
@@ -235,14 +207,14 @@ void refuse_diagonal(const EmpiricalOptions& options) {
     if (options.block == Block::diag) throw Error(ErrorCode::invalid_argument, "a cross kernel has no diagonal: use block full or trace");
 }
 
-/// Adds the pieces of the NNGP to `kernel`, filled with its constant first, from the activations a^{L-1}, which alone it needs.
+/// Adds the pieces of the NNGP to `kernel`, filled with its constant first, from the activations a^{L-1}, which alone it needs: the inputs
+/// of sides at their first layer.
 template <class Real>
-void nngp_into(MatrixView<Real> kernel, const Network<Real>& network, const Forward<Real>& left, const Forward<Real>& right,
+void nngp_into(MatrixView<Real> kernel, const Network<Real>& network, const KernelSide<Real>& left, const KernelSide<Real>& right,
                std::span<const KernelPiece> pieces) {
     const Architecture& architecture = network.architecture;
-    const Index last = architecture.depth() - 1;
-    const ConstMatrixView<Real> a1 = left.activation(last), a2 = right.activation(last);
-    const double variance = architecture.weight_std * architecture.weight_std / static_cast<double>(architecture.width(last));
+    const ConstMatrixView<Real> a1 = left.input(), a2 = right.input();
+    const double variance = architecture.weight_std * architecture.weight_std / static_cast<double>(a1.cols());
     const double constant = architecture.biases == Biases::none ? 0 : architecture.bias_std * architecture.bias_std;
     for (const KernelPiece& piece : pieces) {
         const MatrixView<Real> entries = entries_of(piece, kernel, 1);
@@ -253,10 +225,9 @@ void nngp_into(MatrixView<Real> kernel, const Network<Real>& network, const Forw
 }
 
 template <class Real>
-Matrix<Real> nngp(const Network<Real>& network, const Forward<Real>& left, const Forward<Real>& right) {
-    const Index n1 = left.input.rows(), n2 = right.input.rows();
-    const KernelPiece whole{{0, n1, 0, n2}, &left == &right};
-    Matrix<Real> kernel(network.backend(), n1, n2);
+Matrix<Real> nngp(const Network<Real>& network, const KernelSide<Real>& left, const KernelSide<Real>& right) {
+    const KernelPiece whole{{0, left.samples(), 0, right.samples()}, &left == &right};
+    Matrix<Real> kernel(network.backend(), left.samples(), right.samples());
     nngp_into(kernel.view(), network, left, right, std::span(&whole, 1));
     if (whole.own) network.backend()->mirror_lower(kernel.view());
     return kernel;
@@ -269,28 +240,29 @@ double half_gram_resolution(Index n) { return 0x1p-21 * std::sqrt(static_cast<do
 template <class Real>
 Matrix<Real> empirical_ntk(const Network<Real>& network, InputView<Real> x, const EmpiricalOptions& options,
                            const Progress<Index, Index>& progress) {
-    Side<Real> side(network, x);
+    KernelSide<Real> side(network, x);
     return KernelSum<Real>(network, side, side, options, progress).compute();
 }
 
 template <class Real>
 void empirical_ntk_into(MatrixView<Real> out, const Network<Real>& network, InputView<Real> x, const EmpiricalOptions& options,
                         const Progress<Index, Index>& progress) {
-    Side<Real> side(network, x);
+    KernelSide<Real> side(network, x);
     KernelSum<Real>(network, side, side, options, progress).compute(out);
 }
 
 template <class Real>
 FiniteKernels<Real> finite_kernels(const Network<Real>& network, InputView<Real> x, const EmpiricalOptions& options) {
-    Side<Real> side(network, x);
-    return {KernelSum<Real>(network, side, side, options, {}).compute(), nngp(network, side.pass(), side.pass())};
+    KernelSide<Real> side(network, x);
+    Matrix<Real> of_activations = nngp(network, side, side);
+    return {KernelSum<Real>(network, side, side, options, {}).compute(), std::move(of_activations)};
 }
 
 template <class Real>
 Matrix<Real> empirical_ntk(const Network<Real>& network, InputView<Real> x1, InputView<Real> x2, const EmpiricalOptions& options,
                            const Progress<Index, Index>& progress) {
     refuse_diagonal(options);
-    Side<Real> left(network, x1), right(network, x2);
+    KernelSide<Real> left(network, x1), right(network, x2);
     return KernelSum<Real>(network, left, right, options, progress).compute();
 }
 
@@ -298,15 +270,16 @@ template <class Real>
 void empirical_ntk_into(MatrixView<Real> out, const Network<Real>& network, InputView<Real> x1, InputView<Real> x2,
                         const EmpiricalOptions& options, const Progress<Index, Index>& progress) {
     refuse_diagonal(options);
-    Side<Real> left(network, x1), right(network, x2);
+    KernelSide<Real> left(network, x1), right(network, x2);
     KernelSum<Real>(network, left, right, options, progress).compute(out);
 }
 
 template <class Real>
 void empirical_ntk_into(MatrixView<Real> out, const Network<Real>& network, InputView<Real> x1, InputView<Real> x2,
-                        std::span<const KernelPiece> pieces, const EmpiricalOptions& options, const Progress<Index, Index>& progress) {
+                        std::span<const KernelPiece> pieces, const EmpiricalOptions& options, const Progress<Index, Index>& progress,
+                        const PassGroups& groups) {
     refuse_diagonal(options);
-    Side<Real> left(network, x1), right(network, x2);
+    KernelSide<Real> left(network, x1, groups.rows), right(network, x2, groups.cols);
     KernelSum<Real> sum(network, left, right, options, progress);
     sum.restrict_to(pieces);
     sum.compute(out);
@@ -314,20 +287,20 @@ void empirical_ntk_into(MatrixView<Real> out, const Network<Real>& network, Inpu
 
 template <class Real>
 Matrix<Real> empirical_nngp(const Network<Real>& network, InputView<Real> x) {
-    const Forward<Real> pass = forward(network, x);
-    return nngp(network, pass, pass);
+    const KernelSide<Real> side(network, x);
+    return nngp(network, side, side);
 }
 
 template <class Real>
 Matrix<Real> empirical_nngp(const Network<Real>& network, InputView<Real> x1, InputView<Real> x2) {
-    const Forward<Real> left = forward(network, x1), right = forward(network, x2);
+    const KernelSide<Real> left(network, x1), right(network, x2);
     return nngp(network, left, right);
 }
 
 template <class Real>
 void empirical_nngp_into(MatrixView<Real> out, const Network<Real>& network, InputView<Real> x1, InputView<Real> x2,
-                         std::span<const KernelPiece> pieces) {
-    const Forward<Real> left = forward(network, x1), right = forward(network, x2);
+                         std::span<const KernelPiece> pieces, const PassGroups& groups) {
+    const KernelSide<Real> left(network, x1, groups.rows), right(network, x2, groups.cols);
     network.backend()->fill(out, 0);
     nngp_into(out, network, left, right, pieces);
 }
@@ -366,9 +339,10 @@ Matrix<Real> jacobian(const Network<Real>& network, InputView<Real> x) {
     template void empirical_ntk_into(MatrixView<Real>, const Network<Real>&, ConstMatrixView<Real>, ConstMatrixView<Real>,           \
                                      const EmpiricalOptions&, const Progress<Index, Index>&);                                        \
     template void empirical_ntk_into(MatrixView<Real>, const Network<Real>&, ConstMatrixView<Real>, ConstMatrixView<Real>,           \
-                                     std::span<const KernelPiece>, const EmpiricalOptions&, const Progress<Index, Index>&);          \
+                                     std::span<const KernelPiece>, const EmpiricalOptions&, const Progress<Index, Index>&,           \
+                                     const PassGroups&);                                                                             \
     template void empirical_nngp_into(MatrixView<Real>, const Network<Real>&, ConstMatrixView<Real>, ConstMatrixView<Real>,          \
-                                      std::span<const KernelPiece>);                                                                 \
+                                      std::span<const KernelPiece>, const PassGroups&);                                              \
     template Matrix<Real> empirical_nngp(const Network<Real>&, ConstMatrixView<Real>);                                               \
     template Matrix<Real> empirical_nngp(const Network<Real>&, ConstMatrixView<Real>, ConstMatrixView<Real>);                        \
     template Matrix<Real> jacobian(const Network<Real>&, ConstMatrixView<Real>)

@@ -1,7 +1,5 @@
 #include <ntkcuda/plan.hpp>
 
-#include <ntkcuda/distributed_layout.hpp>
-
 #include <algorithm>
 #include <cmath>
 
@@ -93,6 +91,19 @@ Phase limit_phase(const KernelWork& kernel, double pairs) {
     return {"pairs", "kernel", {{Operation::pair_features, 2 * pairs * inputs, inputs}, {recursion_of(kernel), pairs * depth, depth}}};
 }
 
+/// Zeros first, the mirror image (read and written), norms; each term of a layer is filled, added, mirrored, copied and converted.
+Phase entries_phase(const KernelWork& kernel, double entries) {
+    const double terms = kernel.layer_terms ? static_cast<double>(kernel.architecture.depth()) : 0;
+    return {"entries", "kernel", {{Operation::memory, entries * static_cast<double>(kernel.real_bytes) * (4 + 8 * terms)}}};
+}
+
+/// Numbers of each sample that shared passes send: a^l and delta^l of the hidden layers, or a^{L-1} alone.
+double gathered_numbers(const KernelWork& kernel) {
+    const Architecture& a = kernel.architecture;
+    if (kernel.kernel == InfiniteKernel::ntk) return hidden_units(a) * (1 + static_cast<double>(a.outputs));
+    return a.hidden.empty() ? 0 : static_cast<double>(a.hidden.back());
+}
+
 /// The diagonal alone reads what the passes have left.
 Phase diagonal_phase(const KernelWork& kernel, double samples) {
     const Architecture& a = kernel.architecture;
@@ -164,10 +175,7 @@ std::vector<Phase> kernel_phases(const KernelWork& kernel, const BlockWork& work
         return phases;
     }
     phases.push_back(kernel.finite ? products_phase(kernel, work.pairs) : limit_phase(kernel, work.pairs));
-    // Zeros first, the mirror image (read and written), norms; each term of a layer is filled, added, mirrored, copied and converted.
-    const double terms = kernel.layer_terms ? static_cast<double>(kernel.architecture.depth()) : 0;
-    const double touched = kernel.entries(stored) * static_cast<double>(kernel.real_bytes) * (4 + 8 * terms);
-    phases.push_back({"entries", "kernel", {{Operation::memory, touched}}});
+    phases.push_back(entries_phase(kernel, kernel.entries(stored)));
     return phases;
 }
 
@@ -193,11 +201,33 @@ std::vector<Phase> system_phases(const SystemWork& system) {
 
 Phase write_phase(double bytes) { return {"write", "write", {{Operation::write, bytes}}}; }
 
-RankShare rank_share(int ranks, double samples, double rows_per_sample, std::size_t real_bytes) {
-    const auto [rows, cols] = rank_grid(ranks);
-    const double n = samples * rows_per_sample;
-    const double triangle = ranks == 1 ? 0 : n * n / 2 * (1.0 / rows + 1.0 / cols) * static_cast<double>(real_bytes);
-    return {std::ceil(samples / rows), std::ceil(samples / cols), triangle, 8 * triangle};
+const char* to_string(Passes passes) { return passes == Passes::compute ? "compute" : "exchange"; }
+
+std::vector<Phase> pass_phases(const KernelWork& kernel, const DistributedCost& cost, Passes passes) {
+    if (passes == Passes::compute) return {passes_phase(kernel, cost.passes)};
+    return {passes_phase(kernel, cost.own_passes),
+            {"exchange", "kernel", {{Operation::link, cost.gathered * gathered_numbers(kernel) * static_cast<double>(kernel.real_bytes)}}}};
+}
+
+PassChoice choose_passes(const KernelWork& kernel, const DistributedCost& cost, const Rates& rates) {
+    if (!kernel.finite || !cost.shared) return {};
+    const auto seconds = [&](Passes passes) {
+        double sum = 0;
+        for (const Phase& phase : pass_phases(kernel, cost, passes)) sum += phase.seconds(rates, kernel.real_bytes);
+        return sum;
+    };
+    const double compute = seconds(Passes::compute), exchange = seconds(Passes::exchange);
+    return {exchange < compute ? Passes::exchange : Passes::compute, compute, exchange};
+}
+
+std::vector<Phase> part_phases(const KernelWork& kernel, const DistributedCost& cost, Passes passes) {
+    std::vector<Phase> phases;
+    if (kernel.finite) phases = pass_phases(kernel, cost, passes);
+    const double pairs = cost.computed / kernel.entries(1);
+    phases.push_back(kernel.finite ? products_phase(kernel, pairs) : limit_phase(kernel, pairs));
+    phases.push_back(entries_phase(kernel, cost.entries));
+    if (cost.mirrored_bytes > 0) phases.push_back({"mirror", "kernel", {{Operation::link, cost.mirrored_bytes}}});
+    return phases;
 }
 
 }  // namespace ntk

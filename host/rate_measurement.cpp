@@ -270,6 +270,23 @@ void measure_rates(const std::shared_ptr<Backend<Real>>& backend, const std::set
     for (const Operation operation : operations) measurement.measure(operation);
 }
 
+double measure_link(Ranks& ranks) {
+    constexpr std::size_t row_bytes = 4096, rows = 16384;
+    const auto size = static_cast<std::size_t>(ranks.size());
+    const std::vector<std::int64_t> counts(size, static_cast<std::int64_t>(rows / size));
+    std::vector<std::byte> all(rows / size * size * row_bytes);
+    double shortest = std::numeric_limits<double>::infinity();
+    for (int run = 0; run < 3; ++run) {
+        (void)ranks.all_gather({});  // all begin together
+        const auto start = std::chrono::steady_clock::now();
+        ranks.all_gather_rows(all, row_bytes, counts);
+        shortest = std::min(shortest, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    }
+    double seconds[1] = {shortest};
+    ranks.sum(seconds);
+    return static_cast<double>(all.size()) * static_cast<double>(size - 1) / seconds[0];
+}
+
 template void measure_rates(const std::shared_ptr<Backend<float>>&, const std::set<Operation>&, const std::string&, Rates&, double);
 template void measure_rates(const std::shared_ptr<Backend<double>>&, const std::set<Operation>&, const std::string&, Rates&, double);
 

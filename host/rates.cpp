@@ -38,6 +38,19 @@ Rate fit_rate(const double (&work)[2], const double (&size)[2], const double (&s
     return {1 / least, slope / least};
 }
 
+Rates nominal_rates(DeviceKind kind, int threads) {
+    const bool cpu = kind == DeviceKind::cpu;
+    const double flops = cpu ? 25e9 * threads : 30e12;
+    Rates rates;
+    rates.kind = kind;
+    rates.device = cpu ? "a CPU" : "a CUDA device";
+    rates.source = "nominal";
+    rates.fp64 = {{Operation::gemm, {flops, 0}}, {Operation::memory, {cpu ? 10e9 * threads : 2e12, 0}}, {Operation::link, {5e9, 0}}};
+    rates.fp32 = rates.fp64;
+    rates.fp32[Operation::gemm].per_second *= 2;
+    return rates;
+}
+
 const Rate& Rates::at(Operation operation, std::size_t real_bytes) const {
     const bool single = real_bytes == sizeof(float);
     const auto& table = single ? fp32 : fp64;

@@ -72,7 +72,7 @@ TEST(KernelPieces, ComputeEveryPairOnce) {
 TEST(KernelLayout, GivesEveryRankWorkOfMuchTheSameSize) {
     for (const int ranks : {4, 6, 16}) {
         constexpr Index n = 4000;
-        const DistributedCost cost = distributed_cost(ranks, n, 1, 1, sizeof(double));
+        const DistributedCost cost = distributed_cost(kernel_layout(ranks, n, 0, 1), 1, 1, sizeof(double));
         const double pairs = static_cast<double>(n) * (n + 1) / 2;
         EXPECT_GE(cost.computed, pairs / ranks);
         EXPECT_LE(cost.computed, 1.3 * pairs / ranks) << ranks;
@@ -86,7 +86,7 @@ TEST(KernelLayout, GivesEveryRankWorkOfMuchTheSameSize) {
 }
 
 TEST(DistributedCost, OfOneRankIsTheWholeKernelAndNoMessage) {
-    const DistributedCost cost = distributed_cost(1, 100, 2, 3, sizeof(double));
+    const DistributedCost cost = distributed_cost(kernel_layout(1, 100, 0, 2), 2, 3, sizeof(double));
     EXPECT_EQ(cost.entries, 200 * 200);
     EXPECT_EQ(cost.mirrored_bytes + cost.factorise_bytes + cost.solve_bytes, 0);
 }

@@ -80,6 +80,53 @@ TEST(PlanFlops, Systems) {
     EXPECT_EQ(flops(system_phases(system), "eigenvectors"), 9 * 30 * 30 * 30);
 }
 
+double link_bytes(const std::vector<Phase>& phases) {
+    double bytes = 0;
+    for (const Phase& phase : phases)
+        for (const Work& work : phase.work)
+            if (work.operation == Operation::link) bytes += work.amount;
+    return bytes;
+}
+
+/// 1000 samples on 2 x 3 ranks: the first has 508 rows and 344 columns. Shares are 192, 192, 124 of the rows and 192, 152 of the columns.
+TEST(PlanPasses, AreComputedWhereNeededOrExchanged) {
+    KernelWork kernel;
+    kernel.architecture = small_network();
+    const DistributedCost cost = distributed_cost(kernel_layout(6, 1000, 0, 1), 1, 1, sizeof(double));
+    EXPECT_TRUE(cost.shared);
+    const auto computed = pass_phases(kernel, cost, Passes::compute), exchanged = pass_phases(kernel, cost, Passes::exchange);
+    EXPECT_EQ(flops(computed, "passes"), forward_flops(small_network(), 508 + 344) + backward_flops(small_network(), 508 + 344));
+    EXPECT_EQ(link_bytes(computed), 0);
+    EXPECT_EQ(flops(exchanged, "passes"), forward_flops(small_network(), 192 + 192) + backward_flops(small_network(), 192 + 192));
+    const double gathered = (508 - 124) + (344 - 152);
+    EXPECT_EQ(link_bytes(exchanged), gathered * (5 + 7) * (1 + 2) * sizeof(double));
+    kernel.kernel = InfiniteKernel::nngp;
+    EXPECT_EQ(link_bytes(pass_phases(kernel, cost, Passes::exchange)), gathered * 7 * sizeof(double));
+}
+
+TEST(PlanPasses, TheOneThatTakesLess) {
+    KernelWork kernel;
+    kernel.architecture = small_network();
+    const DistributedCost cost = distributed_cost(kernel_layout(6, 1000, 0, 1), 1, 1, sizeof(double));
+    Rates rates;
+    rates.fp64 = {{Operation::gemm, {1e9, 0}}, {Operation::memory, {1e30, 0}}, {Operation::link, {1e30, 0}}};
+    const double compute = flops(pass_phases(kernel, cost, Passes::compute), "passes") / 1e9;
+    const double share = flops(pass_phases(kernel, cost, Passes::exchange), "passes") / 1e9;
+    EXPECT_EQ(choose_passes(kernel, cost, rates).passes, Passes::exchange);
+    EXPECT_NEAR(choose_passes(kernel, cost, rates).exchange_seconds, share, 1e-12 * share);
+    EXPECT_NEAR(choose_passes(kernel, cost, rates).compute_seconds, compute, 1e-12 * compute);
+    // Where the rest comes as fast as it is computed.
+    const double link = link_bytes(pass_phases(kernel, cost, Passes::exchange)) / (compute - share);
+    rates.fp64[Operation::link].per_second = 1.01 * link;
+    EXPECT_EQ(choose_passes(kernel, cost, rates).passes, Passes::exchange);
+    rates.fp64[Operation::link].per_second = 0.99 * link;
+    EXPECT_EQ(choose_passes(kernel, cost, rates).passes, Passes::compute);
+    // Nothing is shared where a rank has no part, or a kernel no passes.
+    EXPECT_EQ(choose_passes(kernel, distributed_cost(kernel_layout(6, 2, 0, 1), 1, 1, sizeof(double)), {}).passes, Passes::compute);
+    kernel.finite = false;
+    EXPECT_EQ(choose_passes(kernel, cost, {}).passes, Passes::compute);
+}
+
 TEST(PlanFlops, ASweepIsItsNetworksAndTheirLimits) {
     CompareOptions options;
     options.base = small_network();
@@ -203,6 +250,13 @@ std::string rates_of(double bytes) {
     return Json{{"device", "a device"}, {"kind", "cpu"}, {"source", "made up"}, {"memory", bytes}, {"fp64", table}, {"fp32", table}}.dump();
 }
 
+/// The same with links of so many bytes a second.
+std::string rates_with_link(double per_second) {
+    Json rates = Json::parse(rates_of(0x1p36));
+    rates["fp64"]["link"]["per_second"] = per_second;
+    return rates.dump();
+}
+
 Json plan_of(const TemporaryFolder& folder, const std::string& arguments) {
     const Outcome outcome = run_program(folder, arguments + " --json");
     EXPECT_EQ(outcome.code, 0) << arguments << ": " << outcome.err;
@@ -240,6 +294,31 @@ INSTANTIATE_TEST_SUITE_P(Commands, PlanOfEveryCommand,
                                            "predict --samples 60 --ridge 1e-3,1", "kernel --samples 40 --width 32 --eigenvalues",
                                            "compare --samples 30 --depths 2,3 --widths 8,16 --seeds 6 --ridge 1e-3",
                                            "depth --samples 30 --depths 1,3,10", "ensemble --samples 3 --width 8 --networks 200"));
+
+TEST(Plan, SaysWhetherRanksExchangePasses) {
+    const TemporaryFolder folder;
+    (void)folder.file("slow.json", rates_with_link(1));
+    (void)folder.file("fast.json", rates_with_link(1e15));
+    const auto passes = [&](const std::string& arguments) {
+        const Json ranks = plan_of(folder, "plan " + arguments + " --ranks 1,4").at("results").at("ranks");
+        EXPECT_TRUE(ranks.at(0).at("passes").is_null());
+        std::vector<std::string> phases;
+        for (const Json& phase : ranks.at(1).at("phases")) phases.push_back(phase.at("name"));
+        const std::string said = ranks.at(1).at("passes").is_null() ? "" : ranks.at(1).at("passes").get<std::string>();
+        EXPECT_EQ(std::count(phases.begin(), phases.end(), "exchange"), said.starts_with("exchanged") ? 1 : 0) << arguments;
+        return said;
+    };
+    const std::string predict = "predict --samples 500 --ridge 1e-3 --solver cholesky --kernel empirical-ntk --width 32 ";
+    for (const std::string command : {"kernel --samples 500 --width 32 ", predict.c_str()}) {
+        EXPECT_THAT(passes(command + "--rates slow.json"), ::testing::StartsWith("computed by every rank that needs them ("));
+        EXPECT_THAT(passes(command + "--rates fast.json"), ::testing::StartsWith("exchanged ("));
+        EXPECT_THAT(passes(command + "--rates slow.json --passes exchange"), HasSubstr("as --passes says"));
+        EXPECT_THAT(passes(command + "--rates fast.json --passes compute"), HasSubstr("as --passes says"));
+    }
+    EXPECT_THAT(passes("kernel --samples 1 --width 32 --rates fast.json"), HasSubstr("fewer samples"));
+    EXPECT_EQ(passes("kernel --samples 500 --kernel ntk --rates fast.json"), "");
+    EXPECT_THAT(passes("kernel --samples 500 --width 32"), HasSubstr("nominal rates"));
+}
 
 TEST(Plan, OfAJacobianAndOfBlocks) {
     const TemporaryFolder folder;

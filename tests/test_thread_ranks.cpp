@@ -29,6 +29,17 @@ TEST(ThreadRanks, GatherBytesOfAnyLengthInTheOrderOfTheRanks) {
     });
 }
 
+TEST(ThreadRanks, GatherRowsWhereTheyBelong) {
+    on_ranks(3, [](Ranks& ranks) {
+        const std::array<std::int64_t, 3> counts{2, 0, 1};
+        std::array<char, 6> rows{};
+        const std::string mine = ranks.root() ? "abcd" : ranks.rank() == 1 ? "" : "ef";
+        std::copy(mine.begin(), mine.end(), rows.begin() + (ranks.root() ? 0 : 4));
+        ranks.all_gather_rows(std::as_writable_bytes(std::span(rows)), 2, counts);
+        EXPECT_EQ(std::string(rows.begin(), rows.end()), "abcdef");
+    });
+}
+
 TEST(ThreadRanks, BroadcastWhatTheRootSaysAndSum) {
     on_ranks(3, [](Ranks& ranks) {
         EXPECT_EQ(ranks.broadcast(bytes_of(ranks.root() ? "of the root" : "")), bytes_of("of the root"));

@@ -223,6 +223,7 @@ void add_kernel_command(CLI::App& program) {
         run.parameters.update(Json{{"kernel", a->kernel.kernel},
                                    {"block", a->kernel.block},
                                    {"method", a->kernel.method},
+                                   {"passes", a->kernel.passes},
                                    {"per-layer", a->per_layer},
                                    {"normalized", a->normalized},
                                    {"eigenvalues", a->spectrum.eigenvalues}});

@@ -70,6 +70,25 @@ double KernelMemory::deltas(double n1, double n2) const {
     return most;
 }
 
+/// z and a of every hidden layer, f, and deltas.
+double KernelMemory::passes(double n1, double n2) const {
+    double units = 0;
+    for (const Index width : architecture_.hidden) units += static_cast<double>(width);
+    const double numbers = (n1 + n2) * (2 * units + static_cast<double>(architecture_.outputs));
+    return (numbers + (name_ == KernelName::empirical_ntk ? deltas(n1, n2) : 0)) * static_cast<double>(real_);
+}
+
+double KernelMemory::exchanging(Index n1, Index n2, Index own1, Index own2) const {
+    double gathered = 0;  // of one sample and layer
+    for (Index l = 1; l <= architecture_.depth(); ++l) {
+        const bool hidden = l < architecture_.depth() && name_ == KernelName::empirical_ntk;
+        gathered = std::max(gathered, (l > 1 ? static_cast<double>(architecture_.width(l - 1)) : 0) +
+                                          (hidden ? static_cast<double>(architecture_.outputs * architecture_.width(l)) : 0));
+    }
+    return passes(static_cast<double>(own1), static_cast<double>(own2)) - passes(static_cast<double>(n1), static_cast<double>(n2)) +
+           static_cast<double>(n1 + n2) * gathered * static_cast<double>(real_);
+}
+
 double KernelMemory::jacobian_blocks(Index n1, Index n2) const {
     double most = 0;
     for (Index l = 1; l <= architecture_.depth(); ++l) {
@@ -89,15 +108,13 @@ double KernelMemory::making(Index n1, Index n2) const {
     bytes += static_cast<double>(workspace_(n1 * r, (n2 ? n2 : n1) * r, architecture_.inputs));
     if (layer_terms_) bytes += result(n1, n2) * (on_cpu_ ? 2 + sizeof(double) / real : 1);  // on the device, on the host, as double
     if (!is_empirical(name_)) return bytes;
-    double units = 0, widest = 0;
-    for (const Index width : architecture_.hidden)
-        units += static_cast<double>(width), widest = std::max(widest, static_cast<double>(width));
     if (half_) {  // rounded operands of one layer, kept as float32 on the CPU
+        double widest = 0;
+        for (const Index width : architecture_.hidden) widest = std::max(widest, static_cast<double>(width));
         const double numbers = std::max(widest, inputs) + static_cast<double>(architecture_.outputs) * widest;
         bytes += samples * numbers * (on_cpu_ ? 4 : 2);
     }
-    bytes += samples * (2 * units + static_cast<double>(architecture_.outputs)) * real;  // z and a of every hidden layer, f
-    if (name_ == KernelName::empirical_ntk) bytes += deltas(static_cast<double>(n1), static_cast<double>(n2)) * real;
+    bytes += passes(static_cast<double>(n1), static_cast<double>(n2));
     return by_jacobian_ ? bytes + jacobian_blocks(n1, n2) : bytes;
 }
 

@@ -26,6 +26,10 @@ public:
     /// Making it, the result, the samples on the device and every pass included; fixed() is not.
     [[nodiscard]] double making(Index n1, Index n2) const;
 
+    /// What making it takes more where `own1` and `own2` of the samples are passed through the network here and the others' activations and
+    /// signals come from other ranks, a layer at a time; negative where that is less.
+    [[nodiscard]] double exchanging(Index n1, Index n2, Index own1, Index own2) const;
+
     /// The terms of the layers are asked for, too.
     void count_layer_terms() { layer_terms_ = true; }
     /// With --memory, a block of the Jacobian takes no more than a sixteenth of that. A plan is for the device of its rates.
@@ -40,6 +44,7 @@ public:
 
 private:
     [[nodiscard]] double weights() const;
+    [[nodiscard]] double passes(double n1, double n2) const;
     [[nodiscard]] double deltas(double n1, double n2) const;
     [[nodiscard]] double jacobian_blocks(Index n1, Index n2) const;
 

@@ -11,6 +11,12 @@ void add_kernel_options(CLI::App& command, KernelArguments& kernel, const std::s
         ->capture_default_str()
         ->check(CLI::IsMember({"layerwise", "jacobian"}))
         ->group("Kernel");
+    command
+        .add_option("--passes", kernel.passes,
+                    "several ranks, empirical kernels: compute (each rank the passes it needs), exchange (each its share), or the cheaper")
+        ->capture_default_str()
+        ->check(CLI::IsMember({"auto", "compute", "exchange"}))
+        ->group("Kernel");
     command.add_option("--block", kernel.block, "full ((n O) x (n O)), trace (mean over outputs) or diag (n x O)")
         ->capture_default_str()
         ->group("Kernel");
@@ -82,9 +88,9 @@ Matrix<Real> KernelSource<Real>::cross(const Matrix<Real>& x1, const Matrix<Real
 
 template <class Real>
 void KernelSource<Real>::cross_into(MatrixView<Real> out, const Matrix<Real>& x1, const Matrix<Real>& x2,
-                                    std::span<const KernelPiece> pieces) const {
-    if (name_ == KernelName::empirical_ntk) return empirical_ntk_into(out, *network_, x1.view(), x2.view(), pieces, options_);
-    if (name_ == KernelName::empirical_nngp) return empirical_nngp_into(out, *network_, x1.view(), x2.view(), pieces);
+                                    std::span<const KernelPiece> pieces, const PassGroups& groups) const {
+    if (name_ == KernelName::empirical_ntk) return empirical_ntk_into(out, *network_, x1.view(), x2.view(), pieces, options_, {}, groups);
+    if (name_ == KernelName::empirical_nngp) return empirical_nngp_into(out, *network_, x1.view(), x2.view(), pieces, groups);
     backend_->fill(out, 0);
     for (const KernelPiece& piece : pieces) {
         const ConstMatrixView<Real> rows = x1.view().row_range(piece.row, piece.rows);

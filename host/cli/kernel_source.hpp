@@ -48,8 +48,9 @@ public:
     /// Rows x1, columns x2; not for Block::diag.
     [[nodiscard]] Matrix<Real> cross(const Matrix<Real>& x1, const Matrix<Real>& x2) const;
     /// The parts of `cross` that `pieces` name, as `symmetric` has them, at their places in `out`; what the rest of it holds has no
-    /// meaning.
-    void cross_into(MatrixView<Real> out, const Matrix<Real>& x1, const Matrix<Real>& x2, std::span<const KernelPiece> pieces) const;
+    /// meaning. A finite network's passes are shared by the groups.
+    void cross_into(MatrixView<Real> out, const Matrix<Real>& x1, const Matrix<Real>& x2, std::span<const KernelPiece> pieces,
+                    const PassGroups& groups = {}) const;
     /// The diagonal that `symmetric` would have: (n r) x 1.
     [[nodiscard]] Matrix<Real> diagonal(const Matrix<Real>& x) const;
     /// Products with the symmetric kernel of x, which must outlive them, as this must; for so many columns, the rows spread over `ranks`.

@@ -37,6 +37,7 @@ struct KernelArguments {
     std::string kernel;  ///< a name of KernelName with dashes
     std::string block = "trace", method = "layerwise";
     GramPrecision gram = GramPrecision::exact;  ///< half with --precision fast
+    std::string passes = "auto";                ///< of several ranks: compute or exchange (share_passes)
 };
 
 [[nodiscard]] Block parse_block(const std::string& name);

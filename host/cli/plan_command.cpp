@@ -20,7 +20,8 @@ struct Arguments {
     std::string save;
 };
 
-Rates all_rates(Run& run) {
+/// `link`: what was measured among several ranks.
+Rates all_rates(Run& run, const std::optional<double>& link) {
     const auto& all = all_operations();
     const std::set<Operation> operations(all.begin(), all.end());
     const std::string folder = std::filesystem::temp_directory_path().string();
@@ -30,6 +31,10 @@ Rates all_rates(Run& run) {
         measure_rates(run.backend<float>(), operations, folder, rates);
     });
     rates.source = fmt::format("measured by ntkcuda {} on {} threads", NTKCUDA_VERSION, run.device().threads);
+    if (link) {
+        rates.fp64[Operation::link] = rates.fp32[Operation::link] = {*link, 0};
+        rates.source += fmt::format(", the link among {} ranks", idle_ranks() + 1);
+    }
     return rates;
 }
 
@@ -43,10 +48,10 @@ void show_rates(Run& run, const Rates& rates) {
     run.say("\n" + table(rows));
 }
 
-void execute(Arguments& a) {
+void execute(Arguments& a, const std::optional<double>& link) {
     a.run.precision = "fp64 and fp32";
     Run run("plan", a.run);
-    const Rates rates = all_rates(run);
+    const Rates rates = all_rates(run, link);
     show_rates(run, rates);
     run.results = rates_json(rates);
     if (!a.save.empty()) {
@@ -77,7 +82,10 @@ void add_plan_command(CLI::App& program) {
         "Examples:\n  ntkcuda plan kernel --data gaussian:n=1000000,d=784,seed=1 --depth 3 --width 512 --ranks 1,8,64\n"
         "  ntkcuda plan --save-rates rates.json\n"
         "  ntkcuda plan predict --data digits --depth 5 --rates rates.json");
-    command->callback([a] { on_root([&] { execute(*a); }); });
+    command->callback([a] {
+        const std::optional<double> link = ranks().size() > 1 ? std::optional(measure_link(ranks())) : std::nullopt;
+        on_root([&] { execute(*a, link); });
+    });
 }
 
 }  // namespace ntk::cli

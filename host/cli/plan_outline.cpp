@@ -1,6 +1,7 @@
 #include "plan_outline.hpp"
 
 #include "kernel_spectrum_files.hpp"
+#include "pass_sharing.hpp"
 #include "plan_parts.hpp"
 
 #include <fmt/format.h>
@@ -47,15 +48,21 @@ PlanOutline kernel_outline(const Run& run, const KernelArguments& kernel, const 
         append(one.phases, network_phases(work));
         if (ranks == 1) {
             append(one.phases, kernel_phases(work, block_work(plan.blocks), diagonal ? 0 : numbers / work.entries(1)));
+        } else if (diagonal) {
+            const Index share = row_layout(ranks, n1, 1).local_rows(0);
+            append(one.phases, kernel_phases(work, {static_cast<double>(share), 0}, 0));
+            one.memory = memory.fixed(n1) + memory.making(share, 0);
         } else {
-            const Part part = part_of(ranks, n1, n2, work.rows_per_sample(), work.real_bytes);
-            append(one.phases, kernel_phases(work, part.work, part.stored));
-            if (symmetric) one.phases.push_back(mirror_phase(work, part, "kernel"));
-            one.memory = memory.fixed(n1 + n2) + memory.making(static_cast<Index>(part.share.rows), static_cast<Index>(part.share.cols));
+            const DistributedLayout samples = kernel_layout(ranks, n1, n2, memory.rows_per_sample());
+            const PassSharing sharing = share_passes(run, kernel, architecture, memory, samples);
+            append(one.phases, part_phases(work, distributed_cost(samples, memory.rows_per_sample(), 1, work.real_bytes), sharing.passes));
+            one.memory = memory.fixed(n1 + n2) + memory.making(samples.local_rows(0), samples.local_cols(0)) + sharing.bytes;
+            one.passes = sharing.why;
         }
         one.phases.push_back(write_phase(outline.file_bytes / ranks));
         if (spectrum) {
-            const double link = rank_share(ranks, static_cast<double>(n1), work.rows_per_sample(), work.real_bytes).eigen_link_bytes;
+            const Index each = memory.rows_per_sample();
+            const double link = distributed_cost(kernel_layout(ranks, n1, 0, each), each, 1, work.real_bytes).eigen_link_bytes;
             one.memory = std::max(one.memory, spectrum_bytes(n1, memory.rows_per_sample(), work.real_bytes, ranks));
             one.phases.push_back(
                 {"eigenvectors", "spectrum", {{Operation::eigenvectors, 9 * rows * rows * rows / ranks, rows}, {Operation::link, link}}});

@@ -16,6 +16,7 @@ struct RankOutline {
     std::vector<Phase> phases;
     double memory = 0;           ///< bytes on its device
     std::string solver, reason;  ///< of a prediction: what it would choose, and why
+    std::string passes{};        ///< of several ranks and a finite network: how they have them, and why
 };
 
 struct PlanOutline {

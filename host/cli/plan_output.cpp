@@ -113,9 +113,12 @@ void show_plan(Run& run, const std::shared_ptr<Backend<Real>>& backend, const Pl
                          {"seconds", seconds},
                          {"solver", solved ? Json(one.solver) : Json()},
                          {"reason", solved ? Json(one.reason) : Json()},
+                         {"passes", one.passes.empty() ? Json() : Json(one.passes)},
                          {"phases", phases_json(one, rates, sizeof(Real))}});
     }
     if (outline.ranks.size() > 1) run.say("\n" + table(rows));
+    for (const RankOutline& one : outline.ranks)
+        if (!one.passes.empty()) run.say(fmt::format("passes    on {} ranks: {}", one.ranks, one.passes));
     run.results["plan"] = outline.what;
     for (const auto& [choice, reason] : outline.choices) run.results[choice] = reason;
     run.results.update(Json{{"memory_available", available},

@@ -34,17 +34,4 @@ Phase data_phase(const Run& run) {
     return {"samples", "data", {{Operation::host_normals, numbers}, touched}};
 }
 
-Part part_of(int ranks, Index n1, Index n2, double rows_per_sample, std::size_t real) {
-    const auto rows = static_cast<double>(n1), cols = static_cast<double>(n2);
-    Part part{rank_share(ranks, rows, rows_per_sample, real), {}, 0};
-    if (n2 > 0) part.share.cols = rank_share(ranks, cols, rows_per_sample, real).cols;
-    part.stored = part.share.rows * part.share.cols;
-    part.work = {part.share.rows + part.share.cols, n2 > 0 ? part.stored : rows * (rows + 1) / 2 / ranks};
-    return part;
-}
-
-Phase mirror_phase(const KernelWork& kernel, const Part& part, const char* timing) {
-    return {"mirror", timing, {{Operation::link, kernel.entries(part.stored) / 2 * static_cast<double>(kernel.real_bytes)}}};
-}
-
 }  // namespace ntk::cli

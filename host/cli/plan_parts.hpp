@@ -14,15 +14,4 @@ void append(std::vector<Phase>& phases, std::vector<Phase> more, const std::stri
 /// What has been loaded, or would be: numbers drawn, or bytes read as float64.
 [[nodiscard]] Phase data_phase(const Run& run);
 
-/// The part of a kernel that a rank has: rows of `n1` samples and columns of `n2`, or of n1 again.
-struct Part {
-    RankShare share;
-    BlockWork work;
-    double stored = 0;  ///< pairs, both triangles
-};
-[[nodiscard]] Part part_of(int ranks, Index n1, Index n2, double rows_per_sample, std::size_t real_bytes);
-
-/// Blocks below the diagonal go to where their mirror images are.
-[[nodiscard]] Phase mirror_phase(const KernelWork& kernel, const Part& part, const char* timing);
-
 }  // namespace ntk::cli

@@ -1,5 +1,6 @@
 // The plan of a prediction: the solvers that it may choose from, and what each of them takes.
 
+#include "pass_sharing.hpp"
 #include "plan_parts.hpp"
 #include "solver_choice.hpp"
 
@@ -58,18 +59,21 @@ RankOutline by_matrix(const Prediction& p, int ranks) {
         append(one.phases, solving);
         return one;
     }
-    const Part part = part_of(ranks, p.size.samples, 0, p.kernel.rows_per_sample(), p.kernel.real_bytes);
-    const Part cross = part_of(ranks, p.size.tests, p.size.samples, p.kernel.rows_per_sample(), p.kernel.real_bytes);
-    append(one.phases, kernel_phases(p.kernel, part.work, part.stored));
-    one.phases.push_back(mirror_phase(p.kernel, part, "kernel"));
-    append(one.phases, kernel_phases(p.kernel, cross.work, cross.stored), "cross ");
+    const auto part = [&](Index n1, Index n2, const std::string& prefix) {
+        const DistributedLayout samples = kernel_layout(ranks, n1, n2, p.rows_per_sample());
+        const DistributedCost cost = distributed_cost(samples, p.rows_per_sample(), p.size.targets, p.kernel.real_bytes);
+        const PassSharing sharing = share_passes(p.run, p.arguments.kernel, p.architecture, p.memory, samples);
+        append(one.phases, part_phases(p.kernel, cost, sharing.passes), prefix);
+        if (n2 == 0) one.passes = sharing.why;
+        return cost;
+    };
+    const DistributedCost cost = part(p.size.samples, 0, {});
+    (void)part(p.size.tests, p.size.samples, "cross ");
     share_out(solving, ranks);
     append(one.phases, solving);
-    if (!p.system.spectrum) {
-        one.phases.push_back({"panels", "solve", {{Operation::link, part.share.link_bytes}}});
-        return one;
-    }
-    one.phases.push_back({"panels", "solve", {{Operation::link, part.share.eigen_link_bytes}}});
+    const double received = p.system.spectrum ? cost.eigen_link_bytes : cost.factorise_bytes + cost.solve_bytes;
+    one.phases.push_back({"panels", "solve", {{Operation::link, received}}});
+    if (!p.system.spectrum) return one;
     // Of a value two products with the eigenvectors and back, predictions, and the diagonal of an inverse: each number goes out and comes
     // in.
     const double numbers = (4 * p.system.rows + p.system.tests) * p.system.targets + p.system.rows;

@@ -333,6 +333,7 @@ void predict_from_samples(PredictArguments a) {
     run.parameters.update(Json{{"kernel", a.kernel.kernel},
                                {"block", a.kernel.block},
                                {"method", a.kernel.method},
+                               {"passes", a.kernel.passes},
                                {"posterior", a.posterior},
                                {"initial-function", a.initial_function}});
     run.parameters.update(solver_parameters(a));

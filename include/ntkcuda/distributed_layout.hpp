@@ -58,6 +58,11 @@ struct DistributedLayout {
 /// Rows dealt to the ranks, columns whole.
 [[nodiscard]] DistributedLayout row_layout(int ranks, Index rows, Index cols);
 
+/// Samples that a group of ranks has in common, one contiguous share for each of them to pass through the network. Shares are multiples of
+/// 48 samples, the last one left over, where OpenBLAS sums every entry in float64 as it does without a cut; of few samples the first ranks
+/// have all.
+[[nodiscard]] CyclicAxis pass_shares(Index samples, int ranks);
+
 /// What a rank computes of its part: all of a cross kernel; of a symmetric one the blocks on and below the diagonal.
 [[nodiscard]] std::vector<KernelPiece> kernel_pieces(const DistributedLayout& samples, int rank);
 
@@ -72,15 +77,22 @@ struct EigenWorkspace {
 
 /// What distributing costs a rank at most.
 struct DistributedCost {
-    double passes = 0;           ///< samples that go through the network
+    bool shared = false;         ///< there are several ranks, and each has entries: passes can be shared (PassGroups)
+    double passes = 0;           ///< samples that go through the network, each rank computing all that it needs
+    double own_passes = 0;       ///< with its share of them alone (pass_shares)
+    double gathered = 0;         ///< samples that then come from the others
     double entries = 0;          ///< of its part of the kernel, which is all that it keeps
     double computed = 0;         ///< entries that it computes
     double mirrored_bytes = 0;   ///< blocks that come from below the diagonal, received once (kernel and predict)
     double factorise_bytes = 0;  ///< received during PxPOTRF: panels of n^2 / 2 (1 / r + 1 / c) numbers
+    /// Received by PxSYEVD: n^2 (1 / r + 1 / c) numbers each of columns and of panels on the way to a tridiagonal matrix, of products with
+    /// the eigenvectors of its parts, and of panels on the way back.
+    double eigen_link_bytes = 0;
     double solve_bytes = 0;      ///< received by all solves and sums: about 2 n a right-hand side, six of them for the condition
     double workspace_bytes = 0;  ///< beside its part: a block row that is mirrored, panels
 };
-/// Of the symmetric kernel of n samples, `rows_per_sample` rows each, of numbers of `real` bytes, and of solving it for `targets` columns.
-[[nodiscard]] DistributedCost distributed_cost(int ranks, Index n, Index rows_per_sample, Index targets, std::size_t real);
+/// Of the kernel of these samples, `rows_per_sample` rows each, of numbers of `real` bytes, and of solving a symmetric one for `targets`
+/// columns.
+[[nodiscard]] DistributedCost distributed_cost(const DistributedLayout& samples, Index rows_per_sample, Index targets, std::size_t real);
 
 }  // namespace ntk

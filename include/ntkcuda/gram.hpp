@@ -10,6 +10,7 @@
 #include <ntkcuda/kernel_blocks.hpp>
 #include <ntkcuda/network.hpp>
 #include <ntkcuda/progress.hpp>
+#include <ntkcuda/ranks.hpp>
 
 #include <functional>
 #include <optional>
@@ -45,6 +46,19 @@ struct EmpiricalOptions {
     std::function<void(Index layer, const HostMatrix<double>& term)> per_layer{};
 };
 
+/// The ranks that have the same rows x1 and the same columns x2 of a cross kernel: on a grid those of its own row, and of its own column.
+/// Each passes its share of them (pass_shares) through the network, and gathers the activations and signals of a layer when that is added:
+///
+///     passes of n1 / c + n2 / r samples instead of n1 + n2, and (n1 (c - 1) / c + n2 (r - 1) / r) sum_l n_l (1 + O) numbers received
+///
+/// through the memory of the hosts. Every rank of a group makes the same call with the same samples. One rank each: computed where needed.
+/// On the CPU in float64 both are the same bits; in float32, and on a CUDA device, products of fewer rows are summed in other tiles, and
+/// what follows differs by a few units in the last place of the largest.
+struct PassGroups {
+    Ranks& rows = one_rank();
+    Ranks& cols = one_rank();
+};
+
 /// The symmetric empirical NTK of the rows of x (n x d). O(n^2 O^2 w) per layer (full), O(n^2 O w) (trace).
 /// `progress(done, total)` counts layers, on a CUDA device those given to it.
 /// Throws Error(shape_mismatch) if x does not fit the network, Error(invalid_argument) for Method::jacobian with GramPrecision::half, and
@@ -69,11 +83,11 @@ void empirical_ntk_into(MatrixView<Real> out, const Network<Real>& network, Inpu
 
 /// The parts of the cross kernel that `pieces` name, from one pass over x1 and one over x2; the rest of `out` is 0. With
 /// GramPrecision::half and with a term of a layer for options.per_layer likewise, but half computes every entry. Throws as the cross
-/// kernel.
+/// kernel. Every method and precision takes passes that `groups` share.
 template <class Real>
 void empirical_ntk_into(MatrixView<Real> out, const Network<Real>& network, InputView<Real> x1, InputView<Real> x2,
                         std::span<const KernelPiece> pieces, const EmpiricalOptions& options = {},
-                        const Progress<Index, Index>& progress = {});
+                        const Progress<Index, Index>& progress = {}, const PassGroups& groups = {});
 
 /// Empirical NNGP (conjugate kernel): sigma_w^2/n_{L-1} <a^{L-1}(x), a^{L-1}(x')> + sigma_b^2, n1 x n2 (it is the same for every output).
 template <class Real>
@@ -82,10 +96,10 @@ template <class Real>
 template <class Real>
 [[nodiscard]] Matrix<Real> empirical_nngp(const Network<Real>& network, InputView<Real> x1, InputView<Real> x2);
 
-/// The parts that `pieces` name; the rest of `out` (x1.rows() x x2.rows()) is 0.
+/// The parts that `pieces` name; the rest of `out` (x1.rows() x x2.rows()) is 0. Of shared passes a^{L-1} alone is gathered.
 template <class Real>
 void empirical_nngp_into(MatrixView<Real> out, const Network<Real>& network, InputView<Real> x1, InputView<Real> x2,
-                         std::span<const KernelPiece> pieces);
+                         std::span<const KernelPiece> pieces, const PassGroups& groups = {});
 
 /// The per-sample Jacobian: (n O) x P, rows sample * O + output, columns W^1 (row-major), b^1, W^2, ... as derivatives with respect to
 /// (omega, beta) or (W, b) according to the parametrization; biases only when trained.

@@ -28,10 +28,14 @@ public:
     [[nodiscard]] int rank() const override { return rank_; }
     [[nodiscard]] int size() const override { return size_; }
     [[nodiscard]] std::vector<std::vector<std::byte>> all_gather(std::span<const std::byte> mine) override;
+    void all_gather_rows(std::span<std::byte> all, std::size_t row_bytes, std::span<const std::int64_t> counts) override;
     [[nodiscard]] std::vector<std::byte> broadcast(std::span<const std::byte> of_root) override;
     /// Each value is added up by one rank in the order of the ranks: about twice the values are sent and received by each.
     void sum(std::span<double> values) override;
     void sum(std::span<float> values) override;
+
+    /// The ranks that name the same group (>= 0), in their order here.
+    [[nodiscard]] std::unique_ptr<MpiRanks> split(int group) const;
 
     [[nodiscard]] MPI_Comm communicator() const { return group_; }
     /// Of the ranks on this machine: which this one is, and how many they are.

@@ -5,6 +5,7 @@
 
 #include <ntkcuda/compare.hpp>
 #include <ntkcuda/depth_limit.hpp>
+#include <ntkcuda/distributed_layout.hpp>
 #include <ntkcuda/gram.hpp>
 #include <ntkcuda/infinite_width.hpp>
 #include <ntkcuda/kernel_blocks.hpp>
@@ -111,14 +112,26 @@ void add_phases(std::vector<Phase>& phases, const std::vector<Phase>& more, doub
 /// A file of so many bytes.
 [[nodiscard]] Phase write_phase(double bytes);
 
-/// What one of `ranks` ranks has of a symmetric kernel of n samples in the layout of ScaLAPACK, r x c ranks as near to a square as can be.
-struct RankShare {
-    double rows = 0, cols = 0;  ///< samples: n / r and n / c
-    double link_bytes = 0;      ///< received in the factorisation: panels of n^2 / 2 (1 / r + 1 / c) numbers
-    /// Received in the eigendecomposition: n^2 (1 / r + 1 / c) numbers each of columns and of panels on the way to a tridiagonal matrix, of
-    /// products with the eigenvectors of its parts, and of panels on the way back.
-    double eigen_link_bytes = 0;
+/// How the ranks of a grid have the passes over samples that several of them need.
+enum class Passes {
+    compute,  ///< each rank all that it needs
+    exchange  ///< each rank its share, the rest gathered from the others (PassGroups)
 };
-[[nodiscard]] RankShare rank_share(int ranks, double samples, double rows_per_sample, std::size_t real_bytes);
+[[nodiscard]] const char* to_string(Passes passes);
+
+/// Its passes as one rank of a grid has them, and what it receives of them.
+///     compute: forward and backward flops of rows + cols samples
+///     exchange: of rows / c + cols / r, and (rows (c - 1) / c + cols (r - 1) / r) numbers each of sum_l n_l (1 + O) (NTK), n_{L-1} (NNGP)
+[[nodiscard]] std::vector<Phase> pass_phases(const KernelWork& kernel, const DistributedCost& cost, Passes passes);
+
+struct PassChoice {
+    Passes passes = Passes::compute;
+    double compute_seconds = 0, exchange_seconds = 0;
+};
+/// The one that takes less by these rates; compute where no passes are shared.
+[[nodiscard]] PassChoice choose_passes(const KernelWork& kernel, const DistributedCost& cost, const Rates& rates);
+
+/// All phases of one rank's part of a kernel on a grid.
+[[nodiscard]] std::vector<Phase> part_phases(const KernelWork& kernel, const DistributedCost& cost, Passes passes);
 
 }  // namespace ntk

@@ -7,6 +7,7 @@
 /// that ranks which decide by results decide alike. A rank that fails leaves the others waiting: who started them ends them.
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -28,6 +29,9 @@ public:
 
     /// The bytes of every rank, in the order of the ranks.
     [[nodiscard]] virtual std::vector<std::vector<std::byte>> all_gather(std::span<const std::byte> mine) = 0;
+    /// The same without a copy, where every rank knows how much each of them has: `all` holds counts[0] rows of rank 0, then counts[1] of
+    /// rank 1, .., of `row_bytes` each. This rank's own are there, and those of the others come to their places.
+    virtual void all_gather_rows(std::span<std::byte> all, std::size_t row_bytes, std::span<const std::int64_t> counts) = 0;
     /// The bytes of the root.
     [[nodiscard]] virtual std::vector<std::byte> broadcast(std::span<const std::byte> of_root) = 0;
     /// values[i] becomes its sum over the ranks, the same bits on each of them.

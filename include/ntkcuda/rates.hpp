@@ -10,6 +10,7 @@
 /// where `size` is what decides (the inner dimension of a product, the order of a matrix, the layers of a recursion).
 
 #include <ntkcuda/device.hpp>
+#include <ntkcuda/ranks.hpp>
 
 #include <cstddef>
 #include <map>
@@ -67,13 +68,21 @@ struct Rates {
     [[nodiscard]] const Rate& at(Operation operation, std::size_t real_bytes) const;
 };
 
+/// Rates that nobody has measured, of large products, copies and links: for choices that are to be the same in every run. A thread of a CPU
+/// does 25 Gflop/s in float64 and 10 GB/s; a CUDA device 30 Tflop/s and 2 TB/s; float32 takes half of the time for the same flops; a rank
+/// receives 5 GB/s.
+[[nodiscard]] Rates nominal_rates(DeviceKind kind, int threads);
+
 /// Measures the rates of these operations on the device of `backend`, in the precision of Real, into `rates` (with kind, name and free
 /// memory of the device): the shortest of up to four runs each, all together in a few seconds. A file is written to `folder` once and
 /// removed, of `file_bytes` but no more than 1 GiB: give what the run will write, since systems take the beginning of a file faster than
-/// the rest. The link between ranks is not measured: it is taken as half of what a copy in memory takes, as between processes of one
-/// machine. Throws Error(io) where nothing can be written, Error(out_of_memory).
+/// the rest. The link between ranks is taken as half of what a copy in memory takes, as between processes of one machine (measure_link is
+/// of others). Throws Error(io) where nothing can be written, Error(out_of_memory).
 template <class Real>
 void measure_rates(const std::shared_ptr<Backend<Real>>& backend, const std::set<Operation>& operations, const std::string& folder,
                    Rates& rates, double file_bytes = 0x1p28);
+
+/// The bytes that each of several ranks receives a second while all gather 64 MiB, the shortest of three times: the same on every rank.
+[[nodiscard]] double measure_link(Ranks& ranks);
 
 }  // namespace ntk

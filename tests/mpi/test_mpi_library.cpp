@@ -42,6 +42,54 @@ TEST(MpiRanks, TellEachOther) {
     EXPECT_EQ(ranks.local_rank(), ranks.rank());
 }
 
+TEST(MpiRanks, GatherRowsWhereTheyBelong) {
+    MpiRanks ranks;
+    const auto size = static_cast<std::size_t>(ranks.size());
+    for (const std::int64_t most : {0, 1, 5}) {
+        // Rank r has r mod (most + 1) rows of r.
+        constexpr std::size_t row = 3;
+        std::vector<std::int64_t> counts(size);
+        std::string expected, mine;
+        for (std::size_t rank = 0; rank < size; ++rank) {
+            counts[rank] = static_cast<std::int64_t>(rank) % (most + 1);
+            const std::string rows(static_cast<std::size_t>(counts[rank]) * row, static_cast<char>('a' + rank));
+            expected += rows;
+            mine += static_cast<int>(rank) == ranks.rank() ? rows : std::string(rows.size(), '-');
+        }
+        ranks.all_gather_rows(std::as_writable_bytes(std::span(mine)), row, counts);
+        EXPECT_EQ(mine, expected);
+    }
+}
+
+/// More than goes through one call, so that rows come in slices.
+TEST(MpiRanks, GatherRowsOfMoreThanOneCallTakes) {
+    MpiRanks ranks;
+    constexpr std::size_t row = std::size_t{48} << 20;  // of 2^28 bytes for all ranks
+    std::vector<std::int64_t> counts(static_cast<std::size_t>(ranks.size()));
+    counts.front() = 2;
+    std::vector<char> all(2 * row);
+    if (ranks.root()) {
+        all[row - 1] = 'a';
+        all[2 * row - 1] = 'b';
+    }
+    ranks.all_gather_rows(std::as_writable_bytes(std::span(all)), row, counts);
+    EXPECT_EQ(all[row - 1], 'a');
+    EXPECT_EQ(all[2 * row - 1], 'b');
+}
+
+TEST(MpiRanks, SplitIntoGroupsInTheirOrder) {
+    MpiRanks ranks;
+    const int group = ranks.rank() % 2;
+    const auto part = ranks.split(group);
+    EXPECT_EQ(part->rank(), ranks.rank() / 2);
+    EXPECT_EQ(part->size(), (ranks.size() + 1 - group) / 2);
+    std::vector<double> sum{static_cast<double>(ranks.rank())};
+    part->sum(std::span(sum));
+    double expected = 0;
+    for (int rank = group; rank < ranks.size(); rank += 2) expected += rank;
+    EXPECT_EQ(sum.front(), expected);
+}
+
 template <class Real>
 void check_sum(Index count) {
     MpiRanks ranks;
@@ -61,6 +109,35 @@ TEST(MpiRanks, SumInTheOrderOfTheRanks) {
     for (const Index count : {0, 1, 5, 1000}) {
         check_sum<double>(count);
         check_sum<float>(count);
+    }
+}
+
+/// The rows of x that a part of the axis has.
+HostMatrix<double> rows_of(const HostMatrix<double>& x, const CyclicAxis& axis, int part) {
+    HostMatrix<double> rows(axis.count(part), x.cols());
+    for (Index i = 0; i < rows.rows(); ++i) std::copy_n(x.data() + axis.global(part, i) * x.cols(), x.cols(), rows.data() + i * x.cols());
+    return rows;
+}
+
+TEST(PassGroups, OfAGridHaveTheKernel) {
+    MpiRanks ranks;
+    const RankGrid grid = rank_grid(ranks.size());
+    const int row = grid.row_of(ranks.rank()), col = grid.col_of(ranks.rank());
+    const auto same_rows = ranks.split(row), same_cols = ranks.split(col);
+    const auto backend = make_backend<double>("cpu", 1);
+    const Architecture shape{.inputs = 5, .hidden = {8, 6}, .outputs = 2, .bias_std = 0.5, .biases = Biases::trained};
+    const Network<double> network = draw_network(backend, shape, 3);
+    for (const Index n : {2, 41, 230}) {
+        const HostMatrix<double> x = random_matrix(n, 5);
+        const HostMatrix<double> whole = download(empirical_ntk(network, upload(backend, x).view(), {.block = Block::full}));
+        const DistributedLayout samples = kernel_layout(ranks.size(), n, n, 2), layout = samples.repeated(2, 2);
+        Matrix<double> part(backend, layout.local_rows(ranks.rank()), layout.local_cols(ranks.rank()));
+        const auto x1 = upload(backend, rows_of(x, samples.rows, row)), x2 = upload(backend, rows_of(x, samples.cols, col));
+        empirical_ntk_into(part.view(), network, x1.view(), x2.view(), kernel_pieces(samples, ranks.rank()), {.block = Block::full}, {},
+                           {*same_rows, *same_cols});
+        double largest = 0;
+        for (Index i = 0; i < whole.size(); ++i) largest = std::max(largest, std::fabs(whole.data()[i]));
+        expect_near(download(part), part_of(whole, layout, ranks.rank()), 1e-14 * largest);
     }
 }
 

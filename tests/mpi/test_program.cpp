@@ -101,6 +101,27 @@ TEST(MpiProgram, CrossKernel) {
     expect_same_kernel("--data sphere:n=31,d=5,seed=1 --test sphere:n=2,d=5,seed=2 --kernel ntk --normalized", {6});
 }
 TEST(MpiProgram, KernelByTheJacobian) { expect_same_kernel("--samples 21 --width 16 --outputs 2 --method jacobian", {4}); }
+TEST(MpiProgram, KernelByPassesThatEachRankComputesOrThatTheyExchange) {
+    for (const std::string passes : {"compute", "exchange"}) {
+        const std::string option = " --passes " + passes;
+        expect_same_kernel("--samples 203 --width 20" + option, {2, 3, 4, 6});
+        expect_same_kernel("--samples 150 --width 16 --outputs 3 --block full --biases trained --b-std 0.5 --per-layer" + option, {6},
+                           float64, true);
+        expect_same_kernel("--data sphere:n=130,d=5,seed=1 --test sphere:n=111,d=5,seed=2 --width 16 --outputs 2" + option, {4});
+        expect_same_kernel("--samples 151 --width 16 --kernel empirical-nngp" + option, {6});
+        expect_same_kernel("--samples 120 --width 16 --outputs 2 --method jacobian" + option, {3});
+        expect_same_kernel("--samples 120 --width 16 --precision fp32" + option, {4}, float32);
+        expect_same_kernel("--samples 3 --width 20" + option, {6});
+        const TemporaryFolder folder;
+        for (const auto& [samples, took] : {std::pair{"120", passes}, {"1", std::string("compute")}}) {
+            const Outcome all = run_ranks(folder, 4, fmt::format("kernel --samples {} --width 8 --out K.npy{}", samples, option));
+            ASSERT_EQ(all.code, 0) << all.err;
+            EXPECT_EQ(record(folder, "K.run.json")["results"]["passes"], took);
+            EXPECT_NE(all.out.find(took == "compute" ? "passes    computed" : "passes    exchanged"), std::string::npos) << all.out;
+        }
+    }
+}
+
 TEST(MpiProgram, NormalizedKernel) { expect_same_kernel("--samples 29 --width 16 --normalized", {3}); }
 TEST(MpiProgram, LimitKernels) {
     expect_same_kernel("--samples 29 --kernel ntk --depth 5 --b-std 0.3", {6});
@@ -183,6 +204,9 @@ TEST(MpiProgram, PredictionsOfFewerSamplesThanRanks) { expect_same_predictions("
 TEST(MpiProgram, Posterior) { expect_same_predictions("--samples 53 --kernel nngp --posterior --ridge 0.1", {4}); }
 TEST(MpiProgram, PredictionsOfEveryOutputFromTheNetworksOwn) {
     expect_same_predictions("--samples 31 --kernel empirical-ntk --width 16 --block full --initial-function --ridge 0.1", {6});
+}
+TEST(MpiProgram, PredictionsByPassesThatRanksExchange) {
+    expect_same_predictions("--samples 150 --kernel empirical-ntk --width 16 --ridge 0.1 --passes exchange", {2, 6});
 }
 TEST(MpiProgram, PredictionsFromDifferences) { expect_same_predictions("--samples 60 --w-std 1 --b-std 0.5 --depth 60", {3}); }
 TEST(MpiProgram, PredictionsByConjugateGradients) {
@@ -288,6 +312,8 @@ TEST(MpiProgram, OtherCommandsWriteOnce) {
         std::filesystem::remove_all(folder.path("X"));
     }
     EXPECT_NE(run_ranks(folder, 3, "--version").out.find("\n"), std::string::npos);
+    ASSERT_EQ(run_ranks(folder, 3, "plan --save-rates rates.json --quiet").code, 0);
+    EXPECT_NE(record(folder, "rates.json")["source"].get<std::string>().find("the link among 3 ranks"), std::string::npos);
 }
 
 void expect_failure(const std::string& arguments, int code, const std::string& part) {

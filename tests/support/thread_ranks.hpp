@@ -4,6 +4,7 @@
 
 #include <ntkcuda/ranks.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <exception>
@@ -72,6 +73,15 @@ public:
     [[nodiscard]] int size() const override { return size_; }
     [[nodiscard]] std::vector<std::vector<std::byte>> all_gather(std::span<const std::byte> mine) override {
         return group_.exchange(rank_, "all_gather", mine);
+    }
+    void all_gather_rows(std::span<std::byte> all, std::size_t row_bytes, std::span<const std::int64_t> counts) override {
+        const auto bytes = [&](int rank) { return static_cast<std::size_t>(counts[static_cast<std::size_t>(rank)]) * row_bytes; };
+        std::size_t first = 0;
+        for (int rank = 0; rank < rank_; ++rank) first += bytes(rank);
+        auto place = all.begin();
+        for (const auto& rows : group_.exchange(rank_, "all_gather_rows", all.subspan(first, bytes(rank_))))
+            place = std::copy(rows.begin(), rows.end(), place);
+        if (place != all.end()) throw std::logic_error("the rows of all ranks are not as many as their counts");
     }
     [[nodiscard]] std::vector<std::byte> broadcast(std::span<const std::byte> of_root) override {
         return group_.exchange(rank_, "broadcast", root() ? of_root : std::span<const std::byte>()).front();

@@ -37,8 +37,8 @@ void KernelPart<Real>::on_device(bool fresh, const Work& work) {
 }
 
 template <class Real>
-void KernelPart<Real>::compute(const KernelSource<Real>& source) {
-    on_device(true, [&](MatrixView<Real> out) { source.cross_into(out, x1_, x2_, kernel_pieces(layout_, rank_)); });
+void KernelPart<Real>::compute(const KernelSource<Real>& source, const PassGroups& groups) {
+    on_device(true, [&](MatrixView<Real> out) { source.cross_into(out, x1_, x2_, kernel_pieces(layout_, rank_), groups); });
 }
 
 template <class Real>

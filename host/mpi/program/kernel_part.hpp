@@ -4,12 +4,27 @@
 
 #include "host/cli/kernel_source.hpp"
 
-#include <ntkcuda/distributed_layout.hpp>
+#include <ntkcuda/mpi.hpp>
+#include <ntkcuda/plan.hpp>
 
 namespace ntk::cli {
 
 /// The rows of x that a part of the axis has.
 [[nodiscard]] HostMatrix<double> samples_of(const HostMatrix<double>& x, const CyclicAxis& axis, int part);
+
+/// The ranks of this one's row and of its column of the grid, where they exchange passes.
+class GridGroups {
+public:
+    GridGroups(const MpiRanks& ranks, const RankGrid& grid, Passes passes) {
+        if (passes == Passes::compute) return;
+        row_ = ranks.split(grid.row_of(ranks.rank()));
+        col_ = ranks.split(grid.col_of(ranks.rank()));
+    }
+    [[nodiscard]] PassGroups groups() const { return row_ ? PassGroups{*row_, *col_} : PassGroups{}; }
+
+private:
+    std::unique_ptr<MpiRanks> row_, col_;
+};
 
 /// The samples of a rank on their device, and its part of the kernel between them, on the host.
 template <class Real>
@@ -20,7 +35,7 @@ public:
                const HostMatrix<double>& x2, Index rows_per_sample);
 
     /// Of a symmetric kernel the blocks on and below the diagonal.
-    void compute(const KernelSource<Real>& source);
+    void compute(const KernelSource<Real>& source, const PassGroups& groups);
     void normalize(const KernelSource<Real>& source);
 
     [[nodiscard]] HostMatrix<Real>& entries() { return entries_; }

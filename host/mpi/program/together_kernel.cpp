@@ -1,5 +1,6 @@
 // `kernel` on several ranks: each computes its part, the blocks above the diagonal come from those below, and all write one file.
 
+#include "host/cli/pass_sharing.hpp"
 #include "kernel_part.hpp"
 #include "together.hpp"
 
@@ -35,6 +36,7 @@ public:
           samples_(layout_of(ranks.size(), task.row_samples().samples(), task.samples.train.samples(), task.cross(), each_)),
           layout_(samples_.repeated(each_, each_)),
           memory_(kernel_memory(task)),
+          passes_(share_passes(task.run, task.kernel, task.architecture, memory_, samples_)),
           host_(make_backend<Real>("cpu", task.run.arguments().threads)) {}
 
     KernelFacts write() {
@@ -63,9 +65,10 @@ private:
         const double mirroring = samples_.symmetric ? static_cast<double>(2 * layout_.rows.side * layout_.local_cols(0)) * sizeof(Real) : 0;
         task_.run.require_memory("the kernel",
                                  memory_.fixed(task_.row_samples().samples() + (task_.cross() ? task_.samples.train.samples() : 0)) +
-                                     memory_.making(rows, cols) + mirroring);
+                                     memory_.making(rows, cols) + passes_.bytes + mirroring);
         task_.run.say(fmt::format("grid      {} x {} ranks, blocks of {} x {} samples", samples_.grid.rows, samples_.grid.cols,
                                   samples_.rows.side, samples_.cols.side));
+        passes_.report(task_.run);
     }
 
     void write_spectrum(HostMatrix<Real> kernel) {
@@ -93,7 +96,7 @@ private:
             if (part.empty())  // takes part in the writing all the same
                 for (Index layer = task_.architecture.depth(); layer >= 1; --layer) write_term(*layers, layer, {});
         }
-        part.compute(source);
+        part.compute(source, GridGroups(ranks_, samples_.grid, passes_.passes).groups());
         if (task_.normalized) part.normalize(source);
         if (samples_.symmetric) mirror_lower(ranks_, layout_, part.entries().view());
     }
@@ -108,6 +111,7 @@ private:
     Index each_;  ///< rows for each sample
     DistributedLayout samples_, layout_;
     KernelMemory memory_;
+    PassSharing passes_;
     std::shared_ptr<Backend<Real>> host_;
 };
 

@@ -1,6 +1,8 @@
 // `predict` on several ranks: the kernel and its factor or eigenvectors are spread over them, and targets and predictions are on all.
 
 #include "host/cli/closed_form_solver.hpp"
+#include "host/cli/pass_sharing.hpp"
+#include "host/cli/predict_memory.hpp"
 #include "kernel_part.hpp"
 #include "together.hpp"
 
@@ -25,14 +27,15 @@ public:
         memory_.fit_to(task.run);
         if (spectral()) DistributedSpectrum<Real>::require_countable(entries(train_));
         task_.run.say(fmt::format("grid      {} x {} ranks, blocks of {} samples", train_.grid.rows, train_.grid.cols, train_.rows.side));
+        share();
         if (task.backend->info().kind == DeviceKind::cuda)
             task.run.say("solver    ScaLAPACK on the hosts: the parts of the kernel come there from the GPUs");
         source_ = task.run.timed("kernel", true, [&] {
             return KernelSource<Real>(task.backend, task.arguments.kernel, task.architecture, task.arguments.network.seed, task.weights);
         });
         source_->limit_jacobian_block(memory_.jacobian_block());
-        HostMatrix<Real> kernel = part_of(train_, task.samples.train.x);
-        cross_part_ = part_of(cross_, task.samples.test->x);
+        HostMatrix<Real> kernel = part_of(train_, train_passes_, task.samples.train.x);
+        cross_part_ = part_of(cross_, cross_passes_, task.samples.test->x);
         task.run.timed("solve", true, [&] {
             if (!spectral()) {
                 system_.emplace(ranks, entries(train_), std::move(kernel), task.arguments.ridges.front());
@@ -89,11 +92,28 @@ private:
         return solve_by_spectrum(task_.arguments, *spectrum_, problem, predict_tests, task_.samples.train, &*task_.samples.test);
     }
 
-    HostMatrix<Real> part_of(const DistributedLayout& samples, const HostMatrix<double>& rows) {
+    /// Which ranks make the passes over whose samples, and what that takes more than was counted for the solver.
+    void share() {
+        train_passes_ = passes_of(train_);
+        cross_passes_ = passes_of(cross_);
+        train_passes_.report(task_.run);
+        cross_passes_.report(task_.run, "tests");
+        const Samples& samples = task_.samples;
+        const SampleCounts size{samples.train.samples(), samples.test->samples(), samples.train.features(), targets()};
+        if (const double more = std::max(train_passes_.bytes, cross_passes_.bytes); more > 0)
+            task_.run.require_memory(fmt::format("prediction from {} samples", size.samples),
+                                     predict_bytes(task_.arguments, memory_, size, ranks_.size()) + more);
+    }
+
+    [[nodiscard]] PassSharing passes_of(const DistributedLayout& samples) const {
+        return share_passes(task_.run, task_.arguments.kernel, task_.architecture, memory_, samples);
+    }
+
+    HostMatrix<Real> part_of(const DistributedLayout& samples, const PassSharing& passes, const HostMatrix<double>& rows) {
         return task_.run.timed("kernel", true, [&] {
             if (!is_empirical(parse_kernel(task_.arguments.kernel.kernel))) require_all_in_range(*source_, task_.backend, rows);
             KernelPart<Real> part(task_.backend, samples, ranks_.rank(), rows, task_.samples.train.x, each_);
-            part.compute(*source_);
+            part.compute(*source_, GridGroups(ranks_, samples.grid, passes.passes).groups());
             if (samples.symmetric) mirror_lower(ranks_, entries(samples), part.entries().view());
             return std::move(part.entries());
         });
@@ -154,6 +174,7 @@ private:
     DistributedLayout train_, cross_;
     KernelMemory memory_;
     std::shared_ptr<Backend<Real>> host_ = make_backend<Real>("cpu", task_.run.arguments().threads);
+    PassSharing train_passes_, cross_passes_;
     std::optional<KernelSource<Real>> source_;
     HostMatrix<Real> cross_part_;
     std::optional<DistributedKernelSystem<Real>> system_;  ///< or spectrum_, where the predictions are spectral
