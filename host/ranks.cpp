@@ -10,6 +10,9 @@ public:
     [[nodiscard]] std::vector<std::vector<std::byte>> all_gather(std::span<const std::byte> mine) override {
         return {{mine.begin(), mine.end()}};
     }
+    void gather(std::span<const std::byte> mine, int, const std::function<void(int, std::span<const std::byte>)>& receive) override {
+        receive(0, mine);
+    }
     [[nodiscard]] std::vector<std::byte> broadcast(std::span<const std::byte> of_root) override { return {of_root.begin(), of_root.end()}; }
     void sum(std::span<double>) override {}
     void sum(std::span<float>) override {}

@@ -3,10 +3,12 @@
 /// \file ranks.hpp
 /// The processes that do one piece of work together. The library runs on one rank; ntkcuda::mpi has those of MPI.
 ///
-/// Every rank makes the same calls in the same order with arguments of the same shape, and every result is the same bits on every rank, so
-/// that ranks which decide by results decide alike. A rank that fails leaves the others waiting: who started them ends them.
+/// Every rank makes the same calls in the same order with arguments of the same shape, and every result that all ranks have is the same
+/// bits on every rank, so that ranks which decide by results decide alike. A rank that fails leaves the others waiting: who started them
+/// ends them.
 
 #include <cstddef>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -28,6 +30,9 @@ public:
 
     /// The bytes of every rank, in the order of the ranks.
     [[nodiscard]] virtual std::vector<std::vector<std::byte>> all_gather(std::span<const std::byte> mine) = 0;
+    /// receive(from, bytes) on rank `to` alone, for every rank in order and one at a time, so that nobody has to have room for all.
+    virtual void gather(std::span<const std::byte> mine, int to,
+                        const std::function<void(int from, std::span<const std::byte> bytes)>& receive) = 0;
     /// The bytes of the root.
     [[nodiscard]] virtual std::vector<std::byte> broadcast(std::span<const std::byte> of_root) = 0;
     /// values[i] becomes its sum over the ranks, the same bits on each of them.

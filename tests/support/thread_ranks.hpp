@@ -7,6 +7,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <exception>
+#include <functional>
 #include <mutex>
 #include <span>
 #include <stdexcept>
@@ -72,6 +73,11 @@ public:
     [[nodiscard]] int size() const override { return size_; }
     [[nodiscard]] std::vector<std::vector<std::byte>> all_gather(std::span<const std::byte> mine) override {
         return group_.exchange(rank_, "all_gather", mine);
+    }
+    void gather(std::span<const std::byte> mine, int to,
+                const std::function<void(int from, std::span<const std::byte> bytes)>& receive) override {
+        const auto all = group_.exchange(rank_, "gather to " + std::to_string(to), mine);
+        for (int from = 0; rank_ == to && from < size_; ++from) receive(from, all[static_cast<std::size_t>(from)]);
     }
     [[nodiscard]] std::vector<std::byte> broadcast(std::span<const std::byte> of_root) override {
         return group_.exchange(rank_, "broadcast", root() ? of_root : std::span<const std::byte>()).front();
