@@ -45,9 +45,9 @@ void include_entries(const Matrix<double>& tangents, Entries entries, Range& ran
 
 class AngleSource final : public DepthSource {
 public:
-    AngleSource(const std::shared_ptr<Backend<double>>& backend, const KernelFamily& family, const HostMatrix<double>& train,
+    AngleSource(const std::shared_ptr<Backend<double>>& backend, Ranks& ranks, const KernelFamily& family, const HostMatrix<double>& train,
                 const HostMatrix<double>& test)
-        : train_(backend, train.rows(), train.rows()), cross_(backend, test.rows(), train.rows()) {
+        : ranks_(ranks), train_(backend, train.rows(), train.rows()), cross_(backend, test.rows(), train.rows()) {
         const Matrix<double> x = upload(backend, train);
         backend->half_angle_tangents(x.view(), x.view(), Triangle::lower, train_.view());
         if (test.rows() > 0) backend->half_angle_tangents(upload(backend, test).view(), x.view(), Triangle::full, cross_.view());
@@ -58,25 +58,26 @@ public:
         if (range.largest == 0) range.smallest = range.largest = 1;  // no pair but equal and opposite ones
         double mean_square = 0;
         for (Index j = 0; j < train.cols(); ++j) mean_square += train(0, j) * train(0, j) / static_cast<double>(train.cols());
-        table_.emplace(family, mean_square, range.smallest, range.largest);
+        table_.emplace(family, mean_square, range.smallest, range.largest, ranks);
     }
 
     void advance(Index depth, const std::function<void(Index)>& progress) override {
         if (depth > table_->depth()) table_->advance(depth, progress);
         level_ = table_->level();
     }
-    void value(KernelPair& out) override { evaluate(level_.value, 1, level_.value_opposite, out); }
-    std::int64_t below_one(KernelPair& out) override {
-        evaluate(level_.below_one, 0, level_.below_one_opposite, out);
-        return level_.exponent;
+    DepthLevel level(int owner) override {
+        if (ranks_.rank() != owner) return {};
+        return {evaluate(level_.value, 1, level_.value_opposite), evaluate(level_.below_one, 0, level_.below_one_opposite),
+                level_.exponent};
     }
-    bool still() override { return level_.still; }
-    [[nodiscard]] bool linear() const override { return table_->linear(); }
-    void limiting_shape(KernelPair& out) override {
+    KernelPair limiting_shape(int owner) override {
+        if (ranks_.rank() != owner) return {};
         const AngleLevel limit = table_->limit();
-        evaluate(limit.below_one, 0, limit.below_one_opposite, out);
+        return evaluate(limit.below_one, 0, limit.below_one_opposite);
     }
-    double error() override { return level_.error; }
+    [[nodiscard]] bool still() const override { return level_.still && (!table_->linear() || level_.exponent < invisible_exponent); }
+    [[nodiscard]] bool linear() const override { return table_->linear(); }
+    [[nodiscard]] double error() const override { return level_.error; }
     [[nodiscard]] Index nodes() const override { return table_->nodes(); }
 
 private:
@@ -88,14 +89,17 @@ private:
                                 "every depth; remove one of them",
                                 summary.min_col + 1, summary.min_row + 1));
     }
-    void evaluate(const std::vector<double>& coefficients, double at_zero, double at_infinity, KernelPair& out) const {
+    [[nodiscard]] KernelPair evaluate(const std::vector<double>& coefficients, double at_zero, double at_infinity) const {
         const auto& backend = train_.backend();
+        KernelPair out{Matrix<double>(backend, train_.rows(), train_.cols()), Matrix<double>(backend, cross_.rows(), cross_.cols())};
         const OctaveSeries series{level_.first_octave, level_.octaves, level_.terms, coefficients.data(), at_zero, at_infinity};
         backend->evaluate_series(series, train_.view(), Triangle::lower, out.train.view());
         backend->mirror_lower(out.train.view());
         if (!cross_.empty()) backend->evaluate_series(series, cross_.view(), Triangle::full, out.cross.view());
+        return out;
     }
 
+    Ranks& ranks_;
     Matrix<double> train_, cross_;  ///< tan(theta / 2); of train_ the lower triangle
     std::optional<AngleTable> table_;
     AngleLevel level_;
@@ -103,9 +107,9 @@ private:
 
 }  // namespace
 
-std::unique_ptr<DepthSource> make_angle_source(const std::shared_ptr<Backend<double>>& backend, const KernelFamily& family,
+std::unique_ptr<DepthSource> make_angle_source(const std::shared_ptr<Backend<double>>& backend, Ranks& ranks, const KernelFamily& family,
                                                const HostMatrix<double>& train, const HostMatrix<double>& test) {
-    return std::make_unique<AngleSource>(backend, family, train, test);
+    return std::make_unique<AngleSource>(backend, ranks, family, train, test);
 }
 
 }  // namespace ntk

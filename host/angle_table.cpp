@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <numbers>
 
 namespace ntk {
@@ -16,6 +17,9 @@ constexpr Index terms = 28;
 /// Layers between two looks at the state, at the same depths wherever advance() stops in between, so that stops change no bit. No
 /// exponential regime underflows within.
 constexpr Index layers_at_once = 64;
+/// Several ranks tell each other what they see there after up to this many layers; the first to begin or end the movement of all nodes may
+/// lie before, and they go back to it, once.
+constexpr Index layers_apart = 4096;
 constexpr long double pi = std::numbers::pi_v<long double>;
 
 /// The Chebyshev node x_j in (-1, 1).
@@ -46,8 +50,8 @@ bool same(const SphereLayer& a, const SphereLayer& b) {
 
 }  // namespace
 
-AngleTable::AngleTable(const KernelFamily& family, double mean_square, double smallest, double largest)
-    : family_(family), sample_(family, mean_square) {
+AngleTable::AngleTable(const KernelFamily& family, double mean_square, double smallest, double largest, Ranks& ranks)
+    : family_(family), ranks_(ranks), sample_(std::in_place, family, mean_square), stride_(layers_at_once) {
     if (!(smallest > 0) || !(largest >= smallest) || !std::isfinite(largest))
         throw Error(
             ErrorCode::invalid_argument,
@@ -55,7 +59,7 @@ AngleTable::AngleTable(const KernelFamily& family, double mean_square, double sm
     first_octave_ = std::ilogb(smallest);
     octaves_ = std::ilogb(largest) - first_octave_ + 1;
     pairs_.resize(static_cast<std::size_t>(octaves_ * terms + 1));
-    const SphereLayer first = sample_.next();
+    const SphereLayer first = sample_->next();
     for (Index k = 0; k < octaves_; ++k)
         for (Index j = 0; j < terms; ++j)
             pairs_[static_cast<std::size_t>(k * terms + j)] =
@@ -63,41 +67,94 @@ AngleTable::AngleTable(const KernelFamily& family, double mean_square, double sm
     pairs_.back() = first_pair(first, {-1, 2, 0});
 }
 
-void AngleTable::advance_nodes(Index layers) {
-    std::vector<SphereLayer> steps;
-    for (Index l = 0; l < layers; ++l) steps.push_back(sample_.next());
-    const auto before_last = layers < 2 ? last_layer_ : steps[steps.size() - 2];
-    last_layer_ = steps.back();
-    bool moved = !before_last || !same(*before_last, steps.back()), linear = true;
+std::span<SpherePair> AngleTable::nodes_of(int rank) {
+    const std::size_t all = pairs_.size(), ranks = static_cast<std::size_t>(ranks_.size()), at = static_cast<std::size_t>(rank);
+    return std::span(pairs_).subspan(all * at / ranks, all * (at + 1) / ranks - all * at / ranks);
+}
+
+void AngleTable::advance_nodes(Index depth, std::vector<Look>& looks) {
+    const std::span<SpherePair> own = nodes_of(ranks_.rank());
+    while (sample_->depth() < depth) {
+        const Index layers = std::min(depth - sample_->depth(), layers_at_once - sample_->depth() % layers_at_once);
+        std::vector<SphereLayer> steps;
+        for (Index l = 0; l < layers; ++l) steps.push_back(sample_->next());
+        const auto before_last = layers < 2 ? last_layer_ : steps[steps.size() - 2];
+        last_layer_ = steps.back();
+        bool moved = !before_last || !same(*before_last, steps.back()), linear = true;
 #pragma omp parallel for schedule(static) reduction(|| : moved) reduction(&& : linear)
-    for (std::size_t i = 0; i < pairs_.size(); ++i) {
-        SpherePair pair = pairs_[i], before = pair;
-        for (const SphereLayer& step : steps) {
-            before = pair;
-            pair = next_pair(step, pair);
+        for (std::size_t i = 0; i < own.size(); ++i) {
+            SpherePair pair = own[i], before = pair;
+            for (const SphereLayer& step : steps) {
+                before = pair;
+                pair = next_pair(step, pair);
+            }
+            own[i] = pair;
+            moved = moved || !same(before, pair);
+            linear = linear && pair.correlation.below_one < LinearRegime::begins_below;
         }
-        pairs_[i] = pair;
-        moved = moved || !same(before, pair);
-        linear = linear && pair.correlation.below_one < LinearRegime::begins_below;
+        if (sample_->depth() % layers_at_once == 0) looks.push_back({sample_->depth(), moved, linear});
     }
-    if (sample_.depth() % layers_at_once != 0) return;
-    frozen_ = !moved;
-    if (linear && !frozen_) linear_.emplace(family_.kernel, steps.back().dual.at_one().power);
+}
+
+void AngleTable::look_and_advance(Index depth) {
+    const std::span<SpherePair> own = nodes_of(ranks_.rank());
+    const SphereSample sample = *sample_;
+    const std::optional<SphereLayer> last_layer = last_layer_;
+    const std::vector<SpherePair> nodes(own.begin(), own.end());
+    std::vector<Look> looks;
+    advance_nodes(depth, looks);
+    if (looks.empty()) return;
+    for (const auto& bytes : ranks_.all_gather(std::as_bytes(std::span(looks)))) {
+        std::vector<Look> seen(looks.size());
+        std::memcpy(seen.data(), bytes.data(), bytes.size());
+        for (std::size_t i = 0; i < looks.size(); ++i) {
+            looks[i].moved = looks[i].moved || seen[i].moved;
+            looks[i].linear = looks[i].linear && seen[i].linear;
+        }
+    }
+    for (const Look& look : looks) {
+        frozen_ = !look.moved;
+        if (!frozen_ && !look.linear) continue;
+        if (look.depth < sample_->depth()) {
+            sample_.emplace(sample);
+            last_layer_ = last_layer;
+            std::copy(nodes.begin(), nodes.end(), own.begin());
+            std::vector<Look> again;
+            advance_nodes(look.depth, again);
+        }
+        if (!frozen_) linear_.emplace(family_.kernel, last_layer_->dual.at_one().power);
+        return;
+    }
+}
+
+void AngleTable::exchange_nodes() {
+    if (ranks_.size() == 1) return;
+    const auto all = ranks_.all_gather(std::as_bytes(nodes_of(ranks_.rank())));
+    for (int rank = 0; rank < ranks_.size(); ++rank) {
+        const auto& bytes = all[static_cast<std::size_t>(rank)];
+        if (!bytes.empty()) std::memcpy(nodes_of(rank).data(), bytes.data(), bytes.size());
+    }
 }
 
 void AngleTable::advance(Index depth, const std::function<void(Index)>& progress) {
-    if (depth < sample_.depth())
-        throw Error(ErrorCode::invalid_argument, fmt::format("the angle table is at depth {}, past {}", sample_.depth(), depth));
-    while (sample_.depth() < depth) {
-        const Index layers = std::min(depth - sample_.depth(), layers_at_once - sample_.depth() % layers_at_once);
-        if (linear_)
-            for (Index l = 0; l < layers; ++l) linear_->advance(sample_.next());
-        else if (frozen_)
-            for (Index l = 0; l < layers; ++l) (void)sample_.next();
-        else
-            advance_nodes(layers);
-        if (progress) progress(sample_.depth());
+    if (depth < sample_->depth())
+        throw Error(ErrorCode::invalid_argument, fmt::format("the angle table is at depth {}, past {}", sample_->depth(), depth));
+    bool exchanged = true;
+    while (sample_->depth() < depth) {
+        if (linear_ || frozen_) {
+            const Index end = std::min(depth, (sample_->depth() / layers_at_once + 1) * layers_at_once);
+            while (sample_->depth() < end) {
+                const SphereLayer layer = sample_->next();
+                if (linear_) linear_->advance(layer);
+            }
+        } else {
+            look_and_advance(std::min(depth, (sample_->depth() / stride_ + 1) * stride_));
+            if (ranks_.size() > 1) stride_ = std::min(layers_apart, 2 * stride_);
+            exchanged = false;
+        }
+        if (progress) progress(sample_->depth());
     }
+    if (!exchanged) exchange_nodes();
 }
 
 AngleLevel AngleTable::level() const {
@@ -125,7 +182,7 @@ AngleLevel AngleTable::limit() const {
 }
 
 AngleLevel AngleTable::to_level(const std::vector<ScaledNumber>& below_one) const {
-    AngleLevel level{sample_.depth(), first_octave_, octaves_, terms, {}, {}, 0, 0, 0, 0, false};
+    AngleLevel level{sample_->depth(), first_octave_, octaves_, terms, {}, {}, 0, 0, 0, 0, false};
     level.exponent = std::max_element(below_one.begin(), below_one.end())->exponent;
     std::vector<long double> values, differences;
     for (std::size_t i = 0; i < pairs_.size(); ++i) {

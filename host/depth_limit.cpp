@@ -1,9 +1,11 @@
 #include <ntkcuda/depth_limit.hpp>
 
-#include <ntkcuda/metrics.hpp>
 #include <ntkcuda/normalized_system.hpp>
 
-#include "depth_source.hpp"
+#include "depth_meter.hpp"
+#include "depth_record.hpp"
+#include "pair_share.hpp"
+#include "sweep_rounds.hpp"
 
 #include <fmt/format.h>
 
@@ -11,21 +13,14 @@
 #include <cmath>
 #include <limits>
 #include <numbers>
-#include <numeric>
 
 namespace ntk {
 namespace {
 
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
-/// Entries followed for figures.
-constexpr Index traced_entries = 5;
-/// 1 - K below 2^this leaves no trace in the bordered system but through E.
-constexpr std::int64_t invisible_exponent = -60;
 /// Layers past the deepest checkpoint in which the linear regime may begin, for the limit of u; by brute force no more than it took to get
 /// there.
 constexpr Index layers_for_limit = 100000, pair_layers_for_limit = 1000;
-/// Where all of K off the diagonal is below this, K itself is the well-conditioned matrix.
-constexpr double near_identity_below = 0.5;
 
 double mean_square(const HostMatrix<double>& x, Index row) {
     double sum = 0;
@@ -52,82 +47,54 @@ void check(const DepthOptions& options, const HostMatrix<double>& train, const H
                                 x == &train ? "training" : "test", i + 1));
 }
 
-/// Columns at the quantiles of one row of 1 - K.
-std::vector<Index> quantile_columns(const Matrix<double>& below_one, bool skip_first) {
-    HostMatrix<double> row(1, below_one.cols());
-    below_one.backend()->download(below_one.view().row_range(0, 1), row.view());
-    std::vector<Index> order(static_cast<std::size_t>(row.cols()));
-    std::iota(order.begin(), order.end(), Index{0});
-    if (skip_first) order.erase(order.begin());
-    std::sort(order.begin(), order.end(), [&](Index a, Index b) { return row(0, a) < row(0, b); });
-    std::vector<Index> result;
-    const auto count = static_cast<Index>(order.size());
-    for (Index k = 0; k < std::min(traced_entries, count); ++k)
-        result.push_back(order[static_cast<std::size_t>(count <= traced_entries ? k : k * (count - 1) / (traced_entries - 1))]);
-    return result;
-}
-
-std::vector<double> entries_of_first_row(const Matrix<double>& x, const std::vector<Index>& columns) {
-    std::vector<double> result;
-    if (columns.empty()) return result;
-    HostMatrix<double> row(1, x.cols());
-    x.backend()->download(x.view().row_range(0, 1), row.view());
-    for (const Index j : columns) result.push_back(row(0, j));
-    return result;
-}
-
-/// ||x - shift off the diagonal||_F, of a symmetric matrix of which each pair was summarised once.
-double frobenius(const EntrySummary& pairs) { return std::sqrt(2 * pairs.sum_of_squares); }
-
-/// ||K_limit||_F of ones on the diagonal and c off it.
-double limit_norm(Index n, double c) { return std::sqrt(static_cast<double>(n) * (1 + static_cast<double>(n - 1) * c * c)); }
-
-/// The logarithm of 2^exponent x.
-double log10_scaled(double x, std::int64_t exponent) { return std::log10(x) + static_cast<double>(exponent) * std::log10(2.0); }
-
+/// The depths of a study. Every rank goes through all of them with its share of the source; the levels are dealt out, and each rank keeps
+/// one of them and solves its system: 2/3 n^3 flops and up to 6 n^3 for the spectrum of a depth, against 2 (n + tests) n numbers that
+/// go to its rank where pairs are shared, and tests n that go to the root.
 class Study {
 public:
-    Study(const std::shared_ptr<Backend<double>>& backend, const Dataset& train, const Dataset* test, const DepthOptions& options,
-          const Progress<const DepthProgress&>& progress, DepthStore* store)
-        : backend_(backend), train_(train), test_(test), options_(options), progress_(progress), store_(store) {
+    Study(const std::shared_ptr<Backend<double>>& backend, Ranks& ranks, const Dataset& train, const Dataset* test,
+          const DepthOptions& options, const Progress<const DepthProgress&>& progress, DepthStore* store)
+        : backend_(backend),
+          ranks_(ranks),
+          train_(train),
+          test_(test),
+          options_(options),
+          progress_(progress),
+          store_(ranks.root() ? store : nullptr),
+          meter_(backend, train, test, options),
+          states_(options.depths.size(), State::missing),
+          found_(options.depths.size()),
+          records_(options.depths.size()) {
         const HostMatrix<double> none;
         const HostMatrix<double>& tests = test != nullptr ? test->x : none;
         check(options, train.x, tests);
+        (void)Team(Workers<double>(std::vector{backend}, ranks));  // refuses ranks on different kinds of devices
         result_.equal_norms = angle_alone(options.family, train.x, tests);
-        source_ = (result_.equal_norms ? make_angle_source : make_pair_source)(backend, options.family, train.x, tests);
+        source_ = (result_.equal_norms ? make_angle_source : make_pair_source)(backend, ranks, options.family, train.x, tests);
         result_.table_nodes = source_->nodes();
-        if (train.has_targets()) targets_ = upload(backend, train.y);
     }
 
     DepthResult run() {
-        trace_entries();
-        for (const Index depth : options_.depths) {
-            std::optional<DepthRecord> record = store_ != nullptr ? store_->load(depth) : std::nullopt;
-            if (record) {
-                ++result_.found;
-            } else {
-                progress_.check();
-                source_->advance(depth, [&](Index layer) {
-                    report(layer);
-                    progress_.check();
-                });
-                record = measure_depth(depth);
-                if (store_ != nullptr) store_->save(*record);
-            }
-            result_.points.push_back(std::move(record->point));
-            result_.weights.push_back(std::move(record->weights));
-            report(depth);
-        }
+        choose_entries();
+        find();
+        for (std::size_t next = 0; next < states_.size();) next = round(next);
+        collect();
         measure_weights();
         return std::move(result_);
     }
 
 private:
+    /// What every rank knows of a depth.
+    enum class State : char { missing, moving, still };
+    /// What a rank has to do in a round.
+    struct Task {
+        std::size_t at = 0;  ///< of the depths
+        DepthLevel level;
+        double error = 0;
+    };
+
     [[nodiscard]] Index n() const { return train_.samples(); }
     [[nodiscard]] Index tests() const { return test_ != nullptr ? test_->samples() : 0; }
-    [[nodiscard]] KernelPair new_pair() const {
-        return {Matrix<double>(backend_, n(), n()), Matrix<double>(backend_, tests(), tests() > 0 ? n() : 0)};
-    }
 
     void report(Index layer) const {
         const Index deepest = options_.depths.back();
@@ -135,89 +102,107 @@ private:
             {std::min(layer, deepest), deepest, static_cast<Index>(result_.points.size()), static_cast<Index>(options_.depths.size())});
     }
 
-    /// Chooses the entries to follow, at depth 1: the same ones whatever depths are asked for.
-    void trace_entries() {
-        source_->advance(1, {});
-        KernelPair pair = new_pair();
-        (void)source_->below_one(pair);
-        result_.traced_train = quantile_columns(pair.train, true);
-        if (tests() > 0) result_.traced_test = quantile_columns(pair.cross, false);
+    /// What `make` gives on the root, on every rank.
+    template <class Value, class Make>
+    [[nodiscard]] Value told_by_root(const Make& make) const {
+        return ranks_.size() == 1 ? make() : from_root<Value>(ranks_, make);
     }
 
-    DepthRecord measure_depth(Index depth) {
-        DepthRecord record;
-        DepthPoint& point = record.point;
-        point.depth = depth;
-        point.table_error = source_->error();
-        KernelPair pair = new_pair();
-        const std::int64_t exponent = source_->below_one(pair);
-        add_differences(point, pair.train, exponent);
-        source_->value(pair);
-        add_values(point, pair);
-        point.still = source_->still() && (!source_->linear() || exponent < invisible_exponent);
-        if (point.still && !result_.points.empty() && result_.points.back().still) {
-            repeat_closed_form(record);
-        } else {
-            const bool near_identity = std::max(std::fabs(point.offdiag_min), std::fabs(point.offdiag_max)) < near_identity_below;
-            if (!near_identity) (void)source_->below_one(pair);
-            solve(record, std::move(pair), exponent, near_identity);
+    /// At depth 1: the same entries whatever depths are asked for.
+    void choose_entries() {
+        source_->advance(1, {});
+        const DepthLevel first = source_->level(0);
+        TracedEntries chosen = told_by_root<TracedEntries>([&] { return meter_.entries_to_follow(first.below_one); });
+        result_.traced_train = chosen.train;
+        result_.traced_test = chosen.test;
+        meter_.follow(std::move(chosen));
+    }
+
+    /// Looks for what was saved before.
+    void find() {
+        states_ = told_by_root<std::vector<State>>([&] {
+            for (std::size_t at = 0; store_ != nullptr && at < states_.size(); ++at) {
+                records_[at] = store_->load(options_.depths[at]);
+                found_[at] = records_[at].has_value();
+                if (!found_[at]) continue;
+                states_[at] = records_[at]->point.still ? State::still : State::moving;
+                ++result_.found;
+            }
+            return states_;
+        });
+        collect();
+    }
+
+    /// Does the next missing depths from `next` on, one for each rank. Returns where to go on.
+    [[nodiscard]] std::size_t round(std::size_t next) {
+        std::vector<std::size_t> dealt;
+        std::optional<Task> mine;
+        for (; next < states_.size() && std::ssize(dealt) < ranks_.size(); ++next) {
+            if (states_[next] != State::missing) continue;
+            progress_.check();
+            source_->advance(options_.depths[next], [&](Index layer) {
+                report(layer);
+                progress_.check();
+            });
+            states_[next] = source_->still() ? State::still : State::moving;
+            const auto owner = static_cast<int>(dealt.size());
+            DepthLevel level = source_->level(owner);
+            if (owner == ranks_.rank()) mine = Task{next, std::move(level), source_->error()};
+            dealt.push_back(next);
         }
+        std::optional<DepthRecord> record;
+        std::exception_ptr failure;
+        try {
+            if (mine) record = measure(std::move(*mine));
+        } catch (...) {
+            failure = std::current_exception();
+        }
+        bring_together(dealt, std::move(record), failure);
+        return next;
+    }
+
+    [[nodiscard]] DepthRecord measure(Task task) const {
+        DepthRecord record = meter_.measure(options_.depths[task.at], std::move(task.level), !repeats(task.at));
+        record.point.table_error = task.error;
+        record.point.still = states_[task.at] == State::still;
         return record;
     }
 
-    void add_differences(DepthPoint& point, const Matrix<double>& e, std::int64_t exponent) const {
-        const EntrySummary s = backend_->summarize(e.view(), Entries::off_diagonal, 0);
-        const int shift = static_cast<int>(std::clamp<std::int64_t>(exponent, -5000, 5000));  // ldexp takes an int
-        point.max_one_minus_k = std::ldexp(s.max, shift);
-        point.log10_max_one_minus_k = log10_scaled(s.max, exponent);
-        point.dist_ones = std::ldexp(frobenius(s) / static_cast<double>(n()), shift);
-        point.dist_ones_max = std::ldexp(s.max_abs, shift);
-    }
+    /// Whether nothing moves since the depth before: the closed form is that one's.
+    [[nodiscard]] bool repeats(std::size_t at) const { return at > 0 && states_[at] == State::still && states_[at - 1] == State::still; }
 
-    void add_values(DepthPoint& point, const KernelPair& pair) const {
-        const EntrySummary s = backend_->summarize(pair.train.view(), Entries::off_diagonal, 0);
-        point.offdiag_min = s.min;
-        point.offdiag_max = s.max;
-        point.offdiag_mean = s.count > 0 ? s.sum / static_cast<double>(s.count) : nan;
-        point.dist_identity = frobenius(s) / std::sqrt(static_cast<double>(n()));
-        point.dist_identity_max = s.max_abs;
-        point.dist_limit = point.dist_limit_max = nan;
-        if (options_.off_diagonal_limit == 1.0) {
-            point.dist_limit = point.dist_ones;
-            point.dist_limit_max = point.dist_ones_max;
-        } else if (options_.off_diagonal_limit) {
-            const double c = *options_.off_diagonal_limit;
-            const EntrySummary shifted = backend_->summarize(pair.train.view(), Entries::off_diagonal, c);
-            point.dist_limit = frobenius(shifted) / limit_norm(n(), c);
-            point.dist_limit_max = shifted.max_abs;
+    /// What is done is kept before a failure of any rank is thrown on all of them.
+    void bring_together(const std::vector<std::size_t>& dealt, std::optional<DepthRecord> mine, const std::exception_ptr& failure) {
+        if (ranks_.size() == 1) {
+            if (failure) std::rethrow_exception(failure);
+            if (!dealt.empty()) records_[dealt.front()] = std::move(mine);
+            return collect();
         }
-        point.traced_kernel = entries_of_first_row(pair.train, result_.traced_train);
-        point.traced_cross = entries_of_first_row(pair.cross, result_.traced_test);
+        ByteWriter told;
+        told(describe_failure(failure, ranks_), mine);
+        std::optional<RankFailure> first;
+        ranks_.gather(told.bytes(), 0, [&](int from, std::span<const std::byte> bytes) {
+            std::optional<RankFailure> said;
+            std::optional<DepthRecord> record;
+            ByteReader{bytes}(said, record);
+            if (record) records_[dealt[static_cast<std::size_t>(from)]] = std::move(record);
+            if (said && !first) first = std::move(said);
+        });
+        collect();
+        if (const auto all = from_root<std::optional<RankFailure>>(ranks_, [&] { return first; })) throw Error(all->code, all->message);
     }
 
-    void solve(DepthRecord& record, KernelPair pair, std::int64_t exponent, bool near_identity) {
-        DepthPoint& point = record.point;
-        try {
-            const NormalizedSystem system = near_identity ? NormalizedSystem::near_identity(std::move(pair.train))
-                                                          : NormalizedSystem::near_ones(std::move(pair.train), exponent);
-            NormalizedReport report = system.report(options_.spectrum);
-            point.log10_lambda_min = report.log10_lambda_min;
-            point.log10_lambda_max = report.log10_lambda_max;
-            point.log_determinant = report.log_determinant;
-            point.u_error = report.error;
-            point.log10_spectrum = std::move(report.log10_spectrum);
-            if (tests() > 0) {
-                const Matrix<double> u = system.weights(pair.cross);
-                point.traced_weight = entries_of_first_row(u, result_.traced_test);
-                point.score = score(u);
-                record.weights = download(u);
+    /// On the root: all depths before the first that is missing join the result, and new ones the store.
+    void collect() {
+        for (std::size_t at = result_.points.size(); at < records_.size() && records_[at]; ++at) {
+            DepthRecord& record = *records_[at];
+            if (!found_[at]) {
+                if (repeats(at)) repeat_closed_form(record);
+                if (store_ != nullptr) store_->save(record);
             }
-        } catch (const Error& e) {
-            if (e.code() != ErrorCode::not_positive_definite) throw;
-            point.closed_form_note = e.what();
-            point.log10_lambda_min = point.log10_lambda_max = point.log_determinant = point.u_error = nan;
-            point.log10_spectrum.assign(options_.spectrum ? static_cast<std::size_t>(n()) : 0, nan);
-            point.traced_weight.assign(result_.traced_test.size(), nan);
+            result_.points.push_back(std::move(record.point));
+            result_.weights.push_back(std::move(record.weights));
+            report(options_.depths[at]);
         }
     }
 
@@ -238,53 +223,46 @@ private:
         record.weights = result_.weights.back();
     }
 
-    [[nodiscard]] std::optional<double> score(const Matrix<double>& u) const {
-        if (targets_.empty() || !test_->has_targets()) return std::nullopt;
-        Matrix<double> predicted(backend_, tests(), targets_.cols());
-        backend_->gemm(Transpose::no, Transpose::no, 1, u.view(), targets_.view(), 0, predicted.view());
-        const HostMatrix<double> values = download(predicted);
-        return train_.classification() ? accuracy(values, *test_) : rmse(values, test_->y);
-    }
-
     /// The limit of u, and how far every level is from it.
     void measure_weights() {
         if (tests() == 0) return;
-        const HostMatrix<double> limit = weight_limit();
+        std::optional<KernelPair> shape = options_.weight_limit == WeightLimit::kriging ? limiting_shape() : std::optional<KernelPair>();
+        if (!ranks_.root()) return;
+        const HostMatrix<double> limit = weight_limit(std::move(shape));
         for (const Index j : result_.traced_test) result_.traced_limit.push_back(limit.empty() ? nan : limit(0, j));
-        for (std::size_t i = 0; i < result_.points.size(); ++i) measure(result_.points[i], result_.weights[i], limit);
+        for (std::size_t i = 0; i < result_.points.size(); ++i) measure_distances(result_.points[i], result_.weights[i], limit);
     }
 
-    [[nodiscard]] HostMatrix<double> weight_limit() {
+    /// On the root, what 1 - K is proportional to in the limit; nothing where the linear regime does not begin soon after the deepest
+    /// level.
+    [[nodiscard]] std::optional<KernelPair> limiting_shape() {
+        const Index deepest = options_.depths.back(),
+                    last = deepest + (result_.equal_norms ? layers_for_limit : std::max(deepest, pair_layers_for_limit));
+        for (Index depth = deepest; !source_->linear() && depth < last; depth += 1000) source_->advance(depth, {});
+        if (!source_->linear()) return std::nullopt;
+        return source_->limiting_shape(0);
+    }
+
+    [[nodiscard]] HostMatrix<double> weight_limit(std::optional<KernelPair> shape) {
         result_.weight_limit = options_.weight_limit;
         HostMatrix<double> limit;
         if (options_.weight_limit == WeightLimit::constant) {
             const double c = options_.off_diagonal_limit.value();
             limit = HostMatrix<double>(tests(), n());
             std::fill(limit.data(), limit.data() + limit.size(), c / (1 - c + c * static_cast<double>(n())));
-        } else if (options_.weight_limit == WeightLimit::kriging) {
-            limit = kriging_limit();
+        } else if (shape) {
+            limit = download(NormalizedSystem::near_ones(std::move(shape->train), 0, true).weights(shape->cross));
         }
         if (limit.empty()) {
             result_.weight_limit = WeightLimit::deepest;
             const auto last = std::find_if(result_.weights.rbegin(), result_.weights.rend(), [](const auto& u) { return !u.empty(); });
             if (last != result_.weights.rend()) limit = *last;
         }
-        if (!limit.empty()) result_.limit_score = score(upload(backend_, limit));
+        if (!limit.empty()) result_.limit_score = meter_.score(upload(backend_, limit));
         return limit;
     }
 
-    /// Empty where the linear regime does not begin soon after the deepest level.
-    [[nodiscard]] HostMatrix<double> kriging_limit() {
-        const Index deepest = options_.depths.back(),
-                    last = deepest + (result_.equal_norms ? layers_for_limit : std::max(deepest, pair_layers_for_limit));
-        for (Index depth = deepest; !source_->linear() && depth < last; depth += 1000) source_->advance(depth, {});
-        if (!source_->linear()) return {};
-        KernelPair pair = new_pair();
-        source_->limiting_shape(pair);
-        return download(NormalizedSystem::near_ones(std::move(pair.train), 0, true).weights(pair.cross));
-    }
-
-    void measure(DepthPoint& point, const HostMatrix<double>& u, const HostMatrix<double>& limit) const {
+    void measure_distances(DepthPoint& point, const HostMatrix<double>& u, const HostMatrix<double>& limit) const {
         point.u_sum = point.u_dist_limit = point.u_dist_limit_max = nan;
         if (u.empty()) return;
         double sum = 0, squares = 0, limit_squares = 0, largest = 0;
@@ -301,15 +279,34 @@ private:
     }
 
     std::shared_ptr<Backend<double>> backend_;
+    Ranks& ranks_;
     const Dataset& train_;
     const Dataset* test_;
     const DepthOptions& options_;
     const Progress<const DepthProgress&>& progress_;
-    DepthStore* store_;
-    DepthResult result_;
+    DepthStore* store_;  ///< the root's
+    DepthMeter meter_;
     std::unique_ptr<DepthSource> source_;
-    Matrix<double> targets_;
+    std::vector<State> states_;
+    std::vector<bool> found_;                          ///< what was in the store; here and below the root's
+    std::vector<std::optional<DepthRecord>> records_;  ///< moved into the result when those before are there
+    DepthResult result_;
 };
+
+/// The state of every pair, what it was before, and what is on its way to another rank.
+double largest_pair_share_bytes(Index train, Index tests, Index features, int ranks) {
+    double most = 0;
+    for (int rank = 0; rank < ranks; ++rank) {
+        const PairShare share = pair_share(train, tests, ranks, rank);
+        const double parts = (ranks > 1 ? 6 : 3) * static_cast<double>(share.entries(train)) * sizeof(double);
+        const auto recursion = [&](Index rows, Index cols, Triangle triangle) {
+            return rows > 0 && cols > 0 ? pair_recursion_bytes(rows, cols, features, triangle) : 0;
+        };
+        most = std::max(most, parts + recursion(share.rows, share.first, Triangle::full) +
+                                  recursion(share.rows, share.rows, Triangle::lower) + recursion(share.tests, train, Triangle::full));
+    }
+    return most;
+}
 
 }  // namespace
 
@@ -322,34 +319,32 @@ bool angle_alone(const KernelFamily& family, const HostMatrix<double>& train, co
     return true;
 }
 
-DepthMemory depth_memory(const DepthOptions& options, const HostMatrix<double>& train, const HostMatrix<double>& test) {
-    return depth_memory(options, train.rows(), test.rows(), train.cols(), angle_alone(options.family, train, test));
+DepthMemory depth_memory(const DepthOptions& options, const HostMatrix<double>& train, const HostMatrix<double>& test, int ranks) {
+    return depth_memory(options, train.rows(), test.rows(), train.cols(), angle_alone(options.family, train, test), ranks);
 }
 
-DepthMemory depth_memory(const DepthOptions& options, Index train, Index tests, Index features, bool by_angle) {
+DepthMemory depth_memory(const DepthOptions& options, Index train, Index tests, Index features, bool by_angle, int ranks) {
     const double n = static_cast<double>(train), t = static_cast<double>(tests), pairs = n * n + t * n;
     // Kernel and the factorised system; right-hand sides, residuals and weights; inverse, product and workspace of the spectrum.
     const double values = pairs + (n + 1) * (n + 1) + 3 * t * (n + 1) + (options.spectrum ? 4 * n * n : 0);
-    // Angles; or the state of every pair, and what it was before.
-    const double source = by_angle ? pairs * sizeof(double)
-                                   : 3 * pairs * sizeof(double) + pair_recursion_bytes(train, train, features, Triangle::lower) +
-                                         pair_recursion_bytes(tests, train, features, Triangle::full);
+    double source = pairs * sizeof(double);  // angles
+    if (!by_angle) source = largest_pair_share_bytes(train, tests, features, ranks);
     return {values * sizeof(double) + source, static_cast<double>(options.depths.size()) * t * n * sizeof(double)};
 }
 
 DepthEstimate depth_estimate(const std::shared_ptr<Backend<double>>& backend, const DepthOptions& options, const HostMatrix<double>& train,
-                             const HostMatrix<double>& test) {
+                             const HostMatrix<double>& test, int ranks) {
     if (angle_alone(options.family, train, test)) return {};
     const auto n = static_cast<double>(train.rows()), t = static_cast<double>(test.rows());
     DepthEstimate estimate;
     estimate.pair_layers = (n * (n + 1) / 2 + t * n) * static_cast<double>(options.depths.back());
-    estimate.seconds = estimate.pair_layers / pair_layers_per_second(backend, options.family, train);
+    estimate.seconds = estimate.pair_layers / ranks / pair_layers_per_second(backend, options.family, train);
     return estimate;
 }
 
 DepthResult depth_limit(const std::shared_ptr<Backend<double>>& backend, const Dataset& train, const Dataset* test,
-                        const DepthOptions& options, const Progress<const DepthProgress&>& progress, DepthStore* store) {
-    return Study(backend, train, test, options, progress, store).run();
+                        const DepthOptions& options, const Progress<const DepthProgress&>& progress, DepthStore* store, Ranks& ranks) {
+    return Study(backend, ranks, train, test, options, progress, store).run();
 }
 
 }  // namespace ntk

@@ -2,6 +2,7 @@
 #include <ntkcuda/depth_limit.hpp>
 #include <ntkcuda/version.hpp>
 
+#include "depth_record.hpp"
 #include "memory_limit.hpp"
 #include "state_folder.hpp"
 
@@ -16,14 +17,6 @@ namespace ntk {
 namespace {
 
 using nlohmann::json;
-
-constexpr double DepthPoint::*numbers[] = {
-    &DepthPoint::offdiag_min,           &DepthPoint::offdiag_mean,    &DepthPoint::offdiag_max,       &DepthPoint::max_one_minus_k,
-    &DepthPoint::log10_max_one_minus_k, &DepthPoint::dist_ones,       &DepthPoint::dist_ones_max,     &DepthPoint::dist_limit,
-    &DepthPoint::dist_limit_max,        &DepthPoint::dist_identity,   &DepthPoint::dist_identity_max, &DepthPoint::log10_lambda_min,
-    &DepthPoint::log10_lambda_max,      &DepthPoint::log_determinant, &DepthPoint::u_error,           &DepthPoint::table_error};
-constexpr std::vector<double> DepthPoint::*lists[] = {&DepthPoint::traced_kernel, &DepthPoint::traced_cross, &DepthPoint::traced_weight,
-                                                      &DepthPoint::log10_spectrum};
 
 class FolderStore final : public DepthStore {
 public:
@@ -44,8 +37,8 @@ public:
             DepthRecord record;
             DepthPoint& point = record.point;
             point.depth = depth;
-            for (const auto number : numbers) point.*number = take(1).front();
-            for (std::size_t i = 0; i < std::size(lists); ++i) point.*lists[i] = take(sizes.at("lists").at(i));
+            for (const auto number : depth_numbers) point.*number = take(1).front();
+            for (std::size_t i = 0; i < std::size(depth_lists); ++i) point.*depth_lists[i] = take(sizes.at("lists").at(i));
             if (sizes.at("scored")) point.score = take(1).front();
             point.still = sizes.at("still");
             point.closed_form_note = sizes.at("note");
@@ -66,8 +59,8 @@ public:
         const std::string name = file_name(point.depth);
         std::vector<double> values;
         json list_sizes = json::array();
-        for (const auto number : numbers) values.push_back(point.*number);
-        for (const auto list : lists) {
+        for (const auto number : depth_numbers) values.push_back(point.*number);
+        for (const auto list : depth_lists) {
             values.insert(values.end(), (point.*list).begin(), (point.*list).end());
             list_sizes.push_back((point.*list).size());
         }

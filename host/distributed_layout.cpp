@@ -7,14 +7,12 @@ namespace {
 
 /// Rows of a block: as many as ScaLAPACK takes well, and fewer where each row or column of the grid would have less than `least_blocks`.
 constexpr Index most_rows = 240, least_blocks = 8;
-/// Sides that are not small are multiples of this, where OpenBLAS sums every entry as it does without a cut.
-constexpr Index rounded_to = 48;
 /// Rows of samples that are computed at a time against all columns before them: a large piece runs at the rate of a large product.
 constexpr Index rows_together = 768;
 
 Index block_side(Index samples, Index rows_per_sample, int parts) {
     Index side = std::max<Index>(1, std::min(samples / (least_blocks * parts), most_rows / rows_per_sample));
-    if (side >= rounded_to) side = side / rounded_to * rounded_to;
+    if (side >= uncut_rows) side = side / uncut_rows * uncut_rows;
     return side;
 }
 

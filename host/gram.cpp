@@ -1,7 +1,10 @@
 #include <ntkcuda/gram.hpp>
 
 #include "finite_kernels.hpp"
+#include "jacobian_rows.hpp"
 #include "kernel_side.hpp"
+
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
@@ -307,14 +310,23 @@ void empirical_nngp_into(MatrixView<Real> out, const Network<Real>& network, Inp
 
 template <class Real>
 Matrix<Real> jacobian(const Network<Real>& network, InputView<Real> x) {
+    return jacobian_rows(network, x, 0, x.rows());
+}
+
+template <class Real>
+Matrix<Real> jacobian_rows(const Network<Real>& network, InputView<Real> x, Index first, Index count) {
+    if (first < 0 || count < 0 || count > x.rows() - first)
+        throw Error(ErrorCode::shape_mismatch, fmt::format("jacobian: samples {} to {} are not among {}", first, first + count, x.rows()));
     const Architecture& architecture = network.architecture;
     const auto& backend = network.backend();
+    const Index outputs = architecture.outputs;
     const Forward<Real> pass = forward(network, x);
-    Matrix<Real> result(backend, x.rows() * architecture.outputs, architecture.parameters());
-    Matrix<Real> ones(backend, x.rows(), 1);
+    Matrix<Real> result(backend, count * outputs, architecture.parameters());
+    Matrix<Real> ones(backend, count, 1);
     backend->fill(ones.view(), 1);
     Index end = result.cols();  // layers come last to first
-    backward<Real>(network, pass, [&](Index l, ConstMatrixView<Real> delta) {
+    backward<Real>(network, pass, [&](Index l, ConstMatrixView<Real> all) {
+        const ConstMatrixView<Real> delta = all.empty() ? all : all.row_range(first * outputs, count * outputs);
         const Index units = architecture.width(l);
         if (architecture.biases == Biases::trained) {
             end -= units;
@@ -322,7 +334,8 @@ Matrix<Real> jacobian(const Network<Real>& network, InputView<Real> x) {
                                     result.view().col_range(end, units));
         }
         end -= units * architecture.width(l - 1);
-        backend->jacobian_block(delta, pass.activation(l - 1), 0, units, std::sqrt(architecture.weight_gradient_variance(l)),
+        backend->jacobian_block(delta, pass.activation(l - 1).row_range(first, count), 0, units,
+                                std::sqrt(architecture.weight_gradient_variance(l)),
                                 result.view().col_range(end, units * architecture.width(l - 1)));
     });
     return result;
@@ -345,7 +358,8 @@ Matrix<Real> jacobian(const Network<Real>& network, InputView<Real> x) {
                                       std::span<const KernelPiece>, const PassGroups&);                                              \
     template Matrix<Real> empirical_nngp(const Network<Real>&, ConstMatrixView<Real>);                                               \
     template Matrix<Real> empirical_nngp(const Network<Real>&, ConstMatrixView<Real>, ConstMatrixView<Real>);                        \
-    template Matrix<Real> jacobian(const Network<Real>&, ConstMatrixView<Real>)
+    template Matrix<Real> jacobian(const Network<Real>&, ConstMatrixView<Real>);                                                     \
+    template Matrix<Real> jacobian_rows(const Network<Real>&, ConstMatrixView<Real>, Index, Index)
 NTKCUDA_INSTANTIATE(float);
 NTKCUDA_INSTANTIATE(double);
 #undef NTKCUDA_INSTANTIATE

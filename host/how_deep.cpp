@@ -1,5 +1,7 @@
 #include <ntkcuda/how_deep.hpp>
 
+#include "byte_archive.hpp"
+
 #include <ntkcuda/error.hpp>
 
 #include <fmt/format.h>
@@ -94,6 +96,34 @@ HostMatrix<double> directions(const HostMatrix<double>& x) {
 
 }  // namespace
 
+/// What follow() finds.
+template <class Archive, class Value>
+requires std::same_as<std::remove_const_t<Value>, HowDeep>
+void fields(Archive& archive, Value& cell) {
+    for (auto* distance : {&cell.ones, &cell.to_limit, &cell.identity})
+        for (auto& depth : *distance) archive(depth);
+    archive(cell.depth, cell.offdiag_min, cell.offdiag_mean, cell.offdiag_max);
+}
+
+namespace {
+
+/// Of every rank the families that are its own.
+void exchange(Ranks& ranks, std::vector<HowDeep>& cells) {
+    if (ranks.size() == 1) return;
+    const auto own = [&](int rank, const auto& visit) {
+        for (auto i = static_cast<std::size_t>(rank); i < cells.size(); i += static_cast<std::size_t>(ranks.size())) visit(cells[i]);
+    };
+    ByteWriter told;
+    own(ranks.rank(), [&](const HowDeep& cell) { told(cell); });
+    const auto all = ranks.all_gather(told.bytes());
+    for (int rank = 0; rank < ranks.size(); ++rank) {
+        ByteReader heard(all[static_cast<std::size_t>(rank)]);
+        own(rank, [&](HowDeep& cell) { heard(cell); });
+    }
+}
+
+}  // namespace
+
 std::vector<long double> spread_angles(const HostMatrix<double>& x, Index count) {
     if (x.rows() < 2 || count < 2)
         throw Error(ErrorCode::invalid_argument, "angles need at least two samples, and a range of them at least two angles");
@@ -123,7 +153,7 @@ std::vector<long double> spread_angles(const HostMatrix<double>& x, Index count)
 }
 
 std::vector<HowDeep> how_deep(std::span<const KernelFamily> families, double mean_square, std::span<const long double> half_angle_tangents,
-                              Index deepest, const Progress<Index, Index>& progress) {
+                              Index deepest, const Progress<Index, Index>& progress, Ranks& ranks) {
     if (half_angle_tangents.empty() || deepest < 1)
         throw Error(ErrorCode::invalid_argument, "how_deep needs at least one angle and one layer");
     for (const long double t : half_angle_tangents)
@@ -136,15 +166,19 @@ std::vector<HowDeep> how_deep(std::span<const KernelFamily> families, double mea
         result[i].regime = analyze_regime(families[i], mean_square);
         result[i].limit = result[i].regime.prediction(families[i].kernel).limit;
     }
+    // Neighbours take about as long: they go to different ranks.
+    const auto first = static_cast<std::size_t>(ranks.rank()), step = static_cast<std::size_t>(ranks.size());
+    const Index total = families.size() > first ? static_cast<Index>((families.size() - first + step - 1) / step) : 0;
     Index done = 0;
 #pragma omp parallel for schedule(dynamic)
-    for (std::size_t i = 0; i < families.size(); ++i) {
+    for (std::size_t i = first; i < families.size(); i += step) {
         if (progress.stop().stop_requested()) continue;
         follow(families[i], mean_square, half_angle_tangents, deepest, result[i]);
 #pragma omp critical
-        progress(++done, static_cast<Index>(families.size()));
+        progress(++done, total);
     }
-    if (done < static_cast<Index>(families.size())) progress.check();
+    if (done < total) progress.check();
+    exchange(ranks, result);
     return result;
 }
 

@@ -1,4 +1,6 @@
 #include "depth_source.hpp"
+#include "pair_share.hpp"
+#include "rank_numbers.hpp"
 
 #include <ntkcuda/linear_regime.hpp>
 
@@ -69,136 +71,163 @@ bool same(const SphereLayer& a, const SphereLayer& b) {
            near(a.dual.at_one().derivative, b.dual.at_one().derivative) && near(a.dual.at_one().bend, b.dual.at_one().bend);
 }
 
-/// The recursion between training samples and between test and training samples.
+using Pairs = PairRecursion<double>;
+using Quantity = void (Pairs::*)(MatrixView<double>);
+
+/// The recursion of the pairs that a rank has.
 class PairRecursions {
 public:
-    PairRecursions(const std::shared_ptr<Backend<double>>& backend, const KernelFamily& family, const HostMatrix<double>& train,
-                   const HostMatrix<double>& test)
+    PairRecursions(const std::shared_ptr<Backend<double>>& backend, const KernelFamily& family, const PairShare& share,
+                   const HostMatrix<double>& train, const HostMatrix<double>& test, bool others)
         : backend_(backend) {
         const PairRecursionOptions options = recursion_options(family);
         const Matrix<double> x = upload(backend, train);
-        train_ = backend->pair_recursion(options, x.view(), x.view(), Triangle::lower);
-        if (test.rows() > 0) cross_ = backend->pair_recursion(options, upload(backend, test).view(), x.view(), Triangle::full);
+        const Matrix<double> tests = test.rows() > 0 ? upload(backend, test) : Matrix<double>();
+        const auto all = std::as_const(x).view(), rows = all.row_range(share.first, share.rows);
+        if (others) {  // rows are refused by their number among all, by every rank alike
+            (void)backend->pair_recursion(options, all, all.row_range(0, 1), Triangle::full);
+            if (!tests.empty()) (void)backend->pair_recursion(options, tests.view(), all.row_range(0, 1), Triangle::full);
+        }
+        if (share.rows > 0) own_ = backend->pair_recursion(options, rows, rows, Triangle::lower);
+        if (share.rows > 0 && share.first > 0)
+            before_ = backend->pair_recursion(options, rows, all.row_range(0, share.first), Triangle::full);
+        if (share.tests > 0)
+            cross_ = backend->pair_recursion(options, tests.view().row_range(share.first_test, share.tests), all, Triangle::full);
     }
 
     void advance(Index depth) {
-        train_->advance(depth);
-        if (cross_) cross_->advance(depth);
+        for (Pairs* pairs : {before_.get(), own_.get(), cross_.get()})
+            if (pairs) pairs->advance(depth);
     }
-    using Quantity = void (PairRecursion<double>::*)(MatrixView<double>);
-    void read(Quantity quantity, KernelPair& out) {
-        (*train_.*quantity)(out.train.view());
-        backend_->mirror_lower(out.train.view());
+    void read(Quantity quantity, PairParts& out) {
+        if (before_) (*before_.*quantity)(out.before.view());
+        if (own_) (*own_.*quantity)(out.own.view());
+        if (own_) backend_->mirror_lower(out.own.view());
         if (cross_) (*cross_.*quantity)(out.cross.view());
     }
 
 private:
     std::shared_ptr<Backend<double>> backend_;
-    std::unique_ptr<PairRecursion<double>> train_, cross_;
+    std::unique_ptr<Pairs> before_, own_, cross_;
 };
 
-void fill(KernelPair& pair, double value) {
-    pair.train.backend()->fill(pair.train.view(), value);
-    if (!pair.cross.empty()) pair.cross.backend()->fill(pair.cross.view(), value);
+void fill(PairParts& parts, double value) {
+    for_each_part([&](Matrix<double>& x) { x.backend()->fill(x.view(), value); }, parts);
 }
 
 /// to += factor from^power, elementwise.
-void add_power(double factor, Power power, const KernelPair& from, KernelPair& to) {
-    const auto& backend = to.train.backend();
-    backend->add_power(factor, power, from.train.view(), to.train.view());
-    if (!to.cross.empty()) backend->add_power(factor, power, from.cross.view(), to.cross.view());
+void add_power(double factor, Power power, const PairParts& from, PairParts& to) {
+    for_each_part([&](const Matrix<double>& x, Matrix<double>& y) { y.backend()->add_power(factor, power, x.view(), y.view()); }, from, to);
 }
 
-bool equal(const KernelPair& a, const KernelPair& b) {
-    const auto same_entries = [](const Matrix<double>& x, const Matrix<double>& y) {
-        return x.empty() || x.backend()->difference_norms(x.view(), y.view()).max_abs == 0;
-    };
-    return same_entries(a.train, b.train) && same_entries(a.cross, b.cross);
+bool equal(Ranks& ranks, const PairParts& a, const PairParts& b) {
+    double difference = 0;
+    for_each_part(
+        [&](const Matrix<double>& x, const Matrix<double>& y) {
+            const double norm = x.backend()->difference_norms(x.view(), y.view()).max_abs;
+            if (norm != 0) difference = 1;  // NaN differs too
+        },
+        a, b);
+    return largest_of_ranks(ranks, difference) == 0;
 }
 
 /// The largest entry off the diagonal; 0 if there is none.
-double largest(const KernelPair& pair) {
-    const auto& backend = pair.train.backend();
-    const EntrySummary train = backend->summarize(pair.train.view(), Entries::off_diagonal, 0);
-    const double result = train.count > 0 ? train.max : 0;
-    return pair.cross.empty() ? result : std::max(result, backend->summarize(pair.cross.view(), Entries::all, 0).max);
+double largest(Ranks& ranks, const PairParts& parts) {
+    double result = 0;
+    const auto look = [&](const Matrix<double>& x) {
+        const EntrySummary summary = x.backend()->summarize(x.view(), &x == &parts.own ? Entries::off_diagonal : Entries::all, 0);
+        if (summary.count > 0) result = std::max(result, summary.max);
+    };
+    for_each_part(look, parts);
+    return largest_of_ranks(ranks, result);
 }
 
 /// The smallest entry > 0, looked for entry by entry: a test sample may equal a training sample.
-double smallest_positive(const KernelPair& pair) {
+double smallest_positive(Ranks& ranks, const PairParts& parts) {
     double smallest = std::numeric_limits<double>::infinity();
-    for (const auto* x : {&pair.train, &pair.cross})
-        for (Index first = 0; first < x->rows(); first += panel_rows) {
-            HostMatrix<double> panel(std::min(panel_rows, x->rows() - first), x->cols());
-            x->backend()->download(x->view().row_range(first, panel.rows()), panel.view());
+    const auto look = [&](const Matrix<double>& x) {
+        for (Index first = 0; first < x.rows(); first += panel_rows) {
+            HostMatrix<double> panel(std::min(panel_rows, x.rows() - first), x.cols());
+            x.backend()->download(x.view().row_range(first, panel.rows()), panel.view());
             for (Index e = 0; e < panel.size(); ++e)
                 if (panel.data()[e] > 0) smallest = std::min(smallest, panel.data()[e]);
         }
-    return smallest;
+    };
+    for_each_part(look, parts);
+    return smallest_of_ranks(ranks, smallest);
 }
 
 /// Divides by the power of two that leaves the largest entry at order one. Returns the exponent.
-std::int64_t to_order_one(KernelPair& pair) {
+std::int64_t to_order_one(Ranks& ranks, PairParts& parts) {
     int exponent = 0;
-    (void)std::frexp(largest(pair), &exponent);
+    (void)std::frexp(largest(ranks, parts), &exponent);
     const double factor = std::ldexp(1.0, -exponent);
-    pair.train.backend()->scale(factor, pair.train.view());
-    if (!pair.cross.empty()) pair.cross.backend()->scale(factor, pair.cross.view());
+    for_each_part([&](Matrix<double>& x) { x.backend()->scale(factor, x.view()); }, parts);
     return exponent;
 }
 
-/// All pairs in the linear regime: what they were where it began, and the scalars since.
+/// The pairs in the linear regime: what they were where it began, and the scalars since.
 class LinearPairs {
 public:
-    LinearPairs(const KernelFamily& family, double power, KernelPair correlation, KernelPair tangent)
-        : regime_(family.kernel, power),
+    LinearPairs(const KernelFamily& family, double power, Ranks& ranks, PairParts correlation, PairParts tangent)
+        : ranks_(ranks),
+          regime_(family.kernel, power),
           power_(family.kernel == InfiniteKernel::ntk && power != 1 ? Power::half : Power::one),
           correlation_(std::move(correlation)),
           tangent_(std::move(tangent)),
-          smallest_correlation_(smallest_positive(correlation_)),
-          largest_correlation_(largest(correlation_)),
-          largest_tangent_(largest(tangent_)) {}
+          smallest_correlation_(smallest_positive(ranks, correlation_)),
+          largest_correlation_(largest(ranks, correlation_)),
+          largest_tangent_(largest(ranks, tangent_)) {}
 
     void advance(const SphereLayer& layer) { regime_.advance(layer); }
 
-    /// DepthSource::below_one.
-    std::int64_t below_one(KernelPair& out) const {
-        const ScaledNumber alpha = regime_.below_one(0, 1), beta = regime_.below_one(1, 0);
-        const std::int64_t exponent = (alpha * largest_tangent_ + beta * regime_.limiting_shape(largest_correlation_)).exponent;
+    /// DepthLevel::exponent.
+    [[nodiscard]] std::int64_t exponent() const {
+        return (alpha() * largest_tangent_ + beta() * regime_.limiting_shape(largest_correlation_)).exponent;
+    }
+    /// DepthLevel::below_one.
+    void below_one(PairParts& out) const {
+        const std::int64_t unit = exponent();
         fill(out, 0);
-        add_power(static_cast<double>(alpha.over(exponent)), Power::one, tangent_, out);
-        add_power(static_cast<double>(beta.over(exponent)), power_, correlation_, out);
-        return exponent;
+        add_power(static_cast<double>(alpha().over(unit)), Power::one, tangent_, out);
+        add_power(static_cast<double>(beta().over(unit)), power_, correlation_, out);
     }
     /// Whether every pair's 1 - K has its limiting shape to all digits.
     [[nodiscard]] bool reached_limit() const { return regime_.reached_limit(smallest_correlation_, largest_tangent_); }
-    void limiting_shape(KernelPair& out) const {
+    void limiting_shape(PairParts& out) const {
         fill(out, 0);
         add_power(1, power_, correlation_, out);
-        (void)to_order_one(out);
+        (void)to_order_one(ranks_, out);
     }
 
 private:
+    [[nodiscard]] ScaledNumber alpha() const { return regime_.below_one(0, 1); }
+    [[nodiscard]] ScaledNumber beta() const { return regime_.below_one(1, 0); }
+
+    Ranks& ranks_;
     LinearRegime regime_;
     Power power_;
-    KernelPair correlation_, tangent_;  ///< 1 - rho*, 1 - K*
+    PairParts correlation_, tangent_;  ///< 1 - rho*, 1 - K*
     double smallest_correlation_, largest_correlation_, largest_tangent_;
 };
 
 class PairSource final : public DepthSource {
 public:
-    PairSource(const std::shared_ptr<Backend<double>>& backend, const KernelFamily& family, const HostMatrix<double>& train,
+    PairSource(const std::shared_ptr<Backend<double>>& backend, Ranks& ranks, const KernelFamily& family, const HostMatrix<double>& train,
                const HostMatrix<double>& test)
-        : family_(family),
-          recursions_(std::in_place, backend, family, train, test),
+        : backend_(backend),
+          ranks_(ranks),
+          family_(family),
+          samples_(train.rows()),
+          tests_(test.rows()),
+          share_(share_of(ranks.rank())),
+          recursions_(std::in_place, backend, family, share_, train, test, ranks.size() > 1),
           least_(family, mean_square_range(train, test).first),
           most_(family, mean_square_range(train, test).second) {
         refuse_equal_samples(train);
         (void)least_.next();
         (void)most_.next();
-        for (KernelPair* pair : {&correlation_, &tangent_, &scratch_})
-            *pair = {Matrix<double>(backend, train.rows(), train.rows()),
-                     Matrix<double>(backend, test.rows(), test.rows() > 0 ? train.rows() : 0)};
+        for (PairParts* parts : {&correlation_, &tangent_, &scratch_}) *parts = new_parts();
     }
 
     void advance(Index depth, const std::function<void(Index)>& progress) override {
@@ -212,24 +241,79 @@ public:
             if (progress && least_.depth() % layers_at_once == 0) progress(least_.depth());
         }
     }
-    void value(KernelPair& out) override {
-        if (linear_)
-            fill(out, 1);
-        else
-            recursions_->read(ntk() ? &PairRecursion<double>::tangent : &PairRecursion<double>::correlation, out);
+    DepthLevel level(int owner) override {
+        DepthLevel level;
+        PairParts parts = new_parts();
+        if (linear_) {
+            level.exponent = linear_->exponent();
+            linear_->below_one(parts);
+            level.below_one = brought(std::move(parts), owner);
+            if (ranks_.rank() == owner) level.value = ones();
+        } else {
+            recursions_->read(ntk() ? &Pairs::tangent_below_one : &Pairs::correlation_below_one, parts);
+            level.exponent = to_order_one(ranks_, parts);
+            level.below_one = brought(std::move(parts), owner);
+            PairParts values = new_parts();
+            recursions_->read(ntk() ? &Pairs::tangent : &Pairs::correlation, values);
+            level.value = brought(std::move(values), owner);
+        }
+        return level;
     }
-    std::int64_t below_one(KernelPair& out) override {
-        if (linear_) return linear_->below_one(out);
-        recursions_->read(ntk() ? &PairRecursion<double>::tangent_below_one : &PairRecursion<double>::correlation_below_one, out);
-        return to_order_one(out);
+    KernelPair limiting_shape(int owner) override {
+        PairParts parts = new_parts();
+        linear_.value().limiting_shape(parts);
+        return brought(std::move(parts), owner);
     }
-    bool still() override { return frozen_ || (linear_ && linear_->reached_limit()); }
+    [[nodiscard]] bool still() const override {
+        return frozen_ || (linear_ && linear_->reached_limit() && linear_->exponent() < invisible_exponent);
+    }
     [[nodiscard]] bool linear() const override { return linear_.has_value(); }
-    void limiting_shape(KernelPair& out) override { linear_.value().limiting_shape(out); }
-    double error() override { return 0; }
+    [[nodiscard]] double error() const override { return 0; }
 
 private:
     [[nodiscard]] bool ntk() const { return family_.kernel == InfiniteKernel::ntk; }
+    [[nodiscard]] PairShare share_of(int rank) const { return pair_share(samples_, tests_, ranks_.size(), rank); }
+    [[nodiscard]] PairParts new_parts() const { return {backend_, share_, samples_}; }
+    [[nodiscard]] KernelPair new_pair() const {
+        return {Matrix<double>(backend_, samples_, samples_), Matrix<double>(backend_, tests_, tests_ > 0 ? samples_ : 0)};
+    }
+    [[nodiscard]] KernelPair ones() const {
+        KernelPair pair = new_pair();
+        for (Matrix<double>* x : {&pair.train, &pair.cross})
+            if (!x->empty()) backend_->fill(x->view(), 1);
+        return pair;
+    }
+
+    /// The parts of all ranks on `owner`, which has one share at a time beside the whole: about n^2 / 2 + tests n numbers go to it.
+    [[nodiscard]] KernelPair brought(PairParts parts, int owner) const {
+        if (ranks_.size() == 1) return {std::move(parts.own), std::move(parts.cross)};
+        std::vector<double> mine(static_cast<std::size_t>(share_.entries(samples_)));
+        double* to = mine.data();
+        const auto append = [&](const Matrix<double>& x) {
+            download(x, {to, x.rows(), x.cols()});
+            to += x.view().size();
+        };
+        for_each_part(append, parts);
+        parts = {};
+        KernelPair whole;
+        if (ranks_.rank() == owner) whole = new_pair();
+        ranks_.gather(std::as_bytes(std::span(mine)), owner,
+                      [&](int from, std::span<const std::byte> bytes) { place(share_of(from), bytes, whole); });
+        if (ranks_.rank() == owner) backend_->mirror_lower(whole.train.view());
+        return whole;
+    }
+    void place(const PairShare& share, std::span<const std::byte> bytes, KernelPair& whole) const {
+        const auto* from = reinterpret_cast<const double*>(bytes.data());
+        const auto take = [&](MatrixView<double> to) {
+            if (!to.empty()) backend_->upload({from, to.rows(), to.cols()}, to);
+            from += to.size();
+        };
+        const MatrixView<double> rows = whole.train.view().row_range(share.first, share.rows);
+        take(rows.col_range(0, share.first));
+        take(rows.col_range(share.first, share.rows));
+        if (share.tests > 0) take(whole.cross.view().row_range(share.first_test, share.tests));
+        backend_->synchronize();  // the bytes go
+    }
 
     /// To the next look at the state, at most to `depth`. Looks come at the same depths wherever advance() stops: stops change no bit.
     void advance_pairs(Index depth) {
@@ -245,48 +329,51 @@ private:
         if (!look) return;
         fall_ = 1;
         if (same(low, high)) {
-            recursions_->read(&PairRecursion<double>::correlation_below_one, scratch_);
-            if (largest(scratch_) < LinearRegime::begins_below) return begin_linear(low.dual.at_one().power);
+            recursions_->read(&Pairs::correlation_below_one, scratch_);
+            if (largest(ranks_, scratch_) < LinearRegime::begins_below) return begin_linear(low.dual.at_one().power);
         }
         if (least_.depth() == next_comparison_) compare_states();
     }
 
     void begin_linear(double power) {
-        recursions_->read(&PairRecursion<double>::tangent_below_one, tangent_);
-        linear_.emplace(family_, power, std::move(scratch_), std::move(tangent_));
+        recursions_->read(&Pairs::tangent_below_one, tangent_);
+        linear_.emplace(family_, power, ranks_, std::move(scratch_), std::move(tangent_));
         recursions_.reset();
         correlation_ = {};
     }
 
     /// With the state at half the depth: no regime rests for so long and then moves again.
     void compare_states() {
-        const auto unchanged = [&](PairRecursions::Quantity quantity, KernelPair& before) {
+        const auto unchanged = [&](Quantity quantity, PairParts& before) {
             recursions_->read(quantity, scratch_);
-            const bool result = next_comparison_ > layers_at_once && equal(scratch_, before);
+            const bool result = next_comparison_ > layers_at_once && equal(ranks_, scratch_, before);
             std::swap(scratch_, before);
             return result;
         };
-        const bool correlation = unchanged(&PairRecursion<double>::correlation_below_one, correlation_),
-                   tangent = unchanged(&PairRecursion<double>::tangent, tangent_);
+        const bool correlation = unchanged(&Pairs::correlation_below_one, correlation_), tangent = unchanged(&Pairs::tangent, tangent_);
         frozen_ = correlation && tangent;
         next_comparison_ *= 2;
     }
 
+    std::shared_ptr<Backend<double>> backend_;
+    Ranks& ranks_;
     const KernelFamily& family_;
+    Index samples_, tests_;
+    PairShare share_;
     std::optional<PairRecursions> recursions_;
     SphereSample least_, most_;  ///< of the smallest and of the largest norm: all others lie between
     std::optional<LinearPairs> linear_;
     bool frozen_ = false;
     Index next_comparison_ = layers_at_once;
-    long double fall_ = 1;                        ///< of 1 - rho since the last look
-    KernelPair correlation_, tangent_, scratch_;  ///< 1 - rho and K at the last comparison
+    long double fall_ = 1;                       ///< of 1 - rho since the last look
+    PairParts correlation_, tangent_, scratch_;  ///< 1 - rho and K at the last comparison
 };
 
 }  // namespace
 
-std::unique_ptr<DepthSource> make_pair_source(const std::shared_ptr<Backend<double>>& backend, const KernelFamily& family,
+std::unique_ptr<DepthSource> make_pair_source(const std::shared_ptr<Backend<double>>& backend, Ranks& ranks, const KernelFamily& family,
                                               const HostMatrix<double>& train, const HostMatrix<double>& test) {
-    return std::make_unique<PairSource>(backend, family, train, test);
+    return std::make_unique<PairSource>(backend, ranks, family, train, test);
 }
 
 double pair_layers_per_second(const std::shared_ptr<Backend<double>>& backend, const KernelFamily& family,

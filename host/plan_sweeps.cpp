@@ -74,9 +74,9 @@ double depth_pair_layers(const DepthOptions& options, const SampleCounts& size) 
     return (n * (n + 1) / 2 + t * n) * static_cast<double>(options.depths.back());
 }
 
-std::vector<Phase> depth_phases(const DepthOptions& options, const SampleCounts& size) {
+std::vector<Phase> depth_phases(const DepthOptions& options, const SampleCounts& size, int ranks) {
     const auto n = static_cast<double>(size.samples), t = static_cast<double>(size.tests),
-               depths = static_cast<double>(options.depths.size());
+               depths = std::ceil(static_cast<double>(options.depths.size()) / ranks);
     const double cube = n * n * n, square = n * n * sizeof(double);
     std::vector<Phase> one{{"kernel", "depth", {{Operation::memory, 6 * (square + t * n * sizeof(double))}}},
                            {"factorise", "depth", {{Operation::lu, 2 * cube / 3, n}, {Operation::memory, 3 * square}}},

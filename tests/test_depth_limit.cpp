@@ -4,12 +4,19 @@
 
 #include "support/devices.hpp"
 #include "support/paths.hpp"
+#include "support/samples.hpp"
+#include "support/thread_ranks.hpp"
+
+#include "host/depth_record.hpp"
+#include "host/pair_share.hpp"
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
 #include <cmath>
 #include <fstream>
+#include <map>
+#include <mutex>
 #include <numbers>
 
 namespace ntk {
@@ -101,6 +108,32 @@ TEST(AngleTable, StopsChangeNoBit) {
         EXPECT_EQ(a.below_one, b.below_one);
         EXPECT_EQ(a.value, b.value);
         EXPECT_EQ(straight.limit().below_one, stopping.limit().below_one);
+    }
+}
+
+TEST(AngleTable, SeveralRanksHaveTheBitsOfOne) {
+    for (const auto& f : {family("relu", 1, 0.5, InfiniteKernel::ntk), family("erf", 0.5, 0.5, InfiniteKernel::nngp),
+                          family("relu", std::numbers::sqrt2, 0, InfiniteKernel::ntk)}) {
+        const std::vector<Index> depths{3, 64, 100, 1000, 1003, 6000};
+        std::vector<AngleLevel> expected;
+        AngleTable one(f, 1, 0.1, 10);
+        for (const Index depth : depths) {
+            one.advance(depth);
+            expected.push_back(one.level());
+        }
+        for (const int size : {2, 3, 5})
+            testing::on_ranks(size, [&](Ranks& ranks) {
+                AngleTable table(f, 1, 0.1, 10, ranks);
+                for (std::size_t i = 0; i < depths.size(); ++i) {
+                    table.advance(depths[i]);
+                    const AngleLevel level = table.level();
+                    EXPECT_EQ(level.below_one, expected[i].below_one) << depths[i];
+                    EXPECT_EQ(level.value, expected[i].value) << depths[i];
+                    EXPECT_EQ(level.exponent, expected[i].exponent) << depths[i];
+                    EXPECT_EQ(level.still, expected[i].still) << depths[i];
+                }
+                EXPECT_EQ(table.linear(), one.linear());
+            });
     }
 }
 
@@ -278,6 +311,129 @@ TEST(DepthLimit, OppositePointsAreSingularOnlyForAnOddNetwork) {
     const DepthResult odd = depth_limit(backend, train, nullptr, options);
     EXPECT_FALSE(odd.points[1].closed_form_note.empty());
     EXPECT_NEAR(odd.points[1].offdiag_min, -1, 1e-15);
+}
+
+TEST(PairShare, DealsEveryRowOnceAndAboutAsManyPairs) {
+    for (const Index samples : {1, 40, 1000, 5000})
+        for (const Index tests : {0, 30, 1000})
+            for (const int ranks : {1, 2, 3, 6}) {
+                Index row = 0, test = 0;
+                double most = 0;
+                for (int rank = 0; rank < ranks; ++rank) {
+                    const PairShare share = pair_share(samples, tests, ranks, rank);
+                    EXPECT_EQ(share.first, row);
+                    EXPECT_EQ(share.first_test, test);
+                    row += share.rows;
+                    test += share.tests;
+                    most = std::max(most, static_cast<double>(share.rows * (2 * share.first + share.rows)));
+                }
+                EXPECT_EQ(row, samples);
+                EXPECT_EQ(test, tests);
+                if (samples >= 5000) EXPECT_LT(most, 1.1 * static_cast<double>(samples * samples) / ranks);
+            }
+}
+
+/// A store in memory that gives up after some records.
+class Records final : public DepthStore {
+public:
+    explicit Records(std::size_t most = 1000) : most_(most) {}
+    std::optional<DepthRecord> load(Index depth) override {
+        const auto at = records_.find(depth);
+        return at == records_.end() ? std::nullopt : std::optional(at->second);
+    }
+    void save(const DepthRecord& record) override {
+        if (records_.size() == most_) throw Error(ErrorCode::io, "no room");
+        records_[record.point.depth] = record;
+    }
+    void allow(std::size_t most) { most_ = most; }
+    [[nodiscard]] std::size_t size() const { return records_.size(); }
+
+private:
+    std::map<Index, DepthRecord> records_;
+    std::size_t most_;
+};
+
+/// Every bit of a result but whether it was found.
+std::vector<std::byte> bits(const DepthResult& result) {
+    ByteWriter writer;
+    for (std::size_t i = 0; i < result.points.size(); ++i) {
+        const DepthPoint& point = result.points[i];
+        writer(DepthRecord{point, result.weights[i]}, point.u_sum, point.u_dist_limit, point.u_dist_limit_max);
+    }
+    writer(result.weight_limit, result.limit_score, result.table_nodes, result.traced_train, result.traced_test, result.traced_limit);
+    return writer.bytes();
+}
+
+struct StudyCase {
+    std::string activation;
+    double weight_std, bias_std;
+    InfiniteKernel kernel;
+    bool equal_norms;
+    DepthOptions options(bool spectrum) const {
+        DepthOptions result;
+        result.family = family(activation, weight_std, bias_std, kernel);
+        result.depths = {1, 2, 5, 30, 300, 600, 700};
+        result.spectrum = spectrum;
+        if (weight_std == 1) {
+            result.off_diagonal_limit = 1;
+            result.weight_limit = WeightLimit::kriging;
+        }
+        return result;
+    }
+};
+
+/// Enough samples for every rank to have pairs of unequal norms.
+Dataset normals(Index samples, bool equal_norms, std::uint32_t which) {
+    Dataset data;
+    data.x = testing::random_matrix(samples, 4, which);
+    data.y = testing::random_matrix(samples, 2, which + 10);
+    if (equal_norms) normalize(Normalization::sphere, data);
+    return data;
+}
+
+TEST(DepthLimit, SeveralRanksHaveTheBitsOfOne) {
+    for (const StudyCase& c :
+         {StudyCase{"relu", 1, 0.5, InfiniteKernel::ntk, true}, StudyCase{"relu", std::numbers::sqrt2, 0, InfiniteKernel::ntk, true},
+          StudyCase{"relu", 1, 0.5, InfiniteKernel::ntk, false}, StudyCase{"erf", 1.5, 0.3, InfiniteKernel::nngp, false},
+          StudyCase{"relu", 1.4, 0.5, InfiniteKernel::ntk, false}}) {
+        const Dataset train = normals(210, c.equal_norms, 1), test = normals(110, c.equal_norms, 2);
+        const DepthOptions options = c.options(c.equal_norms);
+        const DepthResult one = depth_limit(make_backend<double>("cpu", 1), train, &test, options);
+        EXPECT_EQ(one.equal_norms, c.equal_norms);
+        for (const int size : {1, 2, 3, 5})
+            testing::on_ranks(size, [&](Ranks& ranks) {
+                const DepthResult all = depth_limit(make_backend<double>("cpu", 1), train, &test, options, {}, nullptr, ranks);
+                EXPECT_EQ(all.equal_norms, one.equal_norms);
+                if (ranks.root()) {
+                    EXPECT_TRUE(bits(all) == bits(one)) << c.activation << c.weight_std << " on " << size;
+                } else {
+                    EXPECT_TRUE(all.points.empty());
+                }
+            });
+    }
+}
+
+TEST(DepthLimit, GoesOnOnOtherRanks) {
+    const Dataset train = normals(60, true, 1), test = normals(9, true, 2);
+    const DepthOptions options = StudyCase{"relu", 1, 0.5, InfiniteKernel::ntk, true}.options(false);
+    const DepthResult whole = depth_limit(make_backend<double>("cpu", 1), train, &test, options);
+    for (const std::size_t kept : {1, 4, 6}) {
+        Records store(kept);
+        const auto study = [&](int size, DepthResult& result) {
+            testing::on_ranks(size, [&](Ranks& ranks) {
+                DepthResult mine =
+                    depth_limit(make_backend<double>("cpu", 1), train, &test, options, {}, ranks.root() ? &store : nullptr, ranks);
+                if (ranks.root()) result = std::move(mine);
+            });
+        };
+        DepthResult resumed;
+        testing::expect_error(ErrorCode::io, "no room", [&] { study(3, resumed); });
+        EXPECT_EQ(store.size(), kept);
+        store.allow(1000);
+        study(2, resumed);
+        EXPECT_EQ(resumed.found, static_cast<Index>(kept));
+        EXPECT_TRUE(bits(resumed) == bits(whole)) << kept;
+    }
 }
 
 }  // namespace

@@ -3,6 +3,8 @@
 #include "support/oracle.hpp"
 #include "support/samples.hpp"
 
+#include "host/jacobian_rows.hpp"
+
 #include <ntkcuda/gram.hpp>
 #include <ntkcuda/propagate.hpp>
 
@@ -188,6 +190,18 @@ TEST_P(OnDevice, JacobianIsTheDerivative) {
                 ASSERT_EQ(j.cols(), architecture.parameters());
                 for (Index e = 0; e < j.size(); ++e) ASSERT_NEAR(j.data()[e], expected.data()[e], 1e-9) << activation << " " << e;
             }
+}
+
+TEST_P(OnDevice, RowsOfTheJacobianAreThoseOfTheWhole) {
+    const auto backend = make_backend<double>(GetParam());
+    const Network<double> network = draw_network(backend, three_outputs(), 5);
+    const Matrix<double> x = upload(backend, random_matrix(7, 6));
+    const HostMatrix<double> whole = download(jacobian<double>(network, x.view()));
+    for (const auto& [first, count] : {std::pair<Index, Index>{0, 7}, {2, 3}, {6, 1}, {4, 0}})
+        EXPECT_TRUE(same_bits(download(jacobian_rows<double>(network, x.view(), first, count)),
+                              block_of(whole, 3 * first, 3 * count, 0, whole.cols())))
+            << first << " " << count;
+    expect_error(ErrorCode::shape_mismatch, "samples 5 to 8", [&] { (void)jacobian_rows<double>(network, x.view(), 5, 3); });
 }
 
 template <class Real>

@@ -1,3 +1,5 @@
+#include "support/thread_ranks.hpp"
+
 #include <ntkcuda/error.hpp>
 #include <ntkcuda/how_deep.hpp>
 
@@ -92,6 +94,30 @@ TEST(HowDeep, OfReluAtCriticalityMatchesTheKnownValue) {
     EXPECT_FALSE(found.to_limit[1]);
     EXPECT_FALSE(found.ones[0]);
     EXPECT_FALSE(found.identity[0]);
+}
+
+TEST(HowDeep, SeveralRanksFindWhatOneFinds) {
+    std::vector<KernelFamily> families;
+    for (const double w : {0.5, 1.0, std::sqrt(2.0), 2.0})
+        for (const double b : {0.0, 0.5}) families.push_back(family_of("relu", w, b));
+    const std::vector<long double> angles{0.3L, 1, 3};
+    const std::vector<HowDeep> expected = how_deep(families, 1, angles, 500);
+    for (const int size : {2, 3, 11})
+        testing::on_ranks(size, [&](Ranks& ranks) {
+            const std::vector<HowDeep> found = how_deep(families, 1, angles, 500, {}, ranks);
+            ASSERT_EQ(found.size(), expected.size());
+            for (std::size_t i = 0; i < found.size(); ++i) {
+                EXPECT_EQ(found[i].regime.statement, expected[i].regime.statement);
+                EXPECT_EQ(found[i].limit, expected[i].limit);
+                EXPECT_EQ(found[i].ones, expected[i].ones);
+                EXPECT_EQ(found[i].to_limit, expected[i].to_limit);
+                EXPECT_EQ(found[i].identity, expected[i].identity);
+                EXPECT_EQ(found[i].depth, expected[i].depth);
+                EXPECT_EQ(found[i].offdiag_min, expected[i].offdiag_min);
+                EXPECT_EQ(found[i].offdiag_mean, expected[i].offdiag_mean);
+                EXPECT_EQ(found[i].offdiag_max, expected[i].offdiag_max);
+            }
+        });
 }
 
 TEST(HowDeep, AgreesWithThePredictionAllOverThePlane) {

@@ -325,10 +325,29 @@ TEST(Plan, OfAJacobianAndOfBlocks) {
     (void)folder.file("rates.json", rates_of(0x1p33));
     const Json jacobian = plan_of(folder, "jacobian --dry-run --samples 10 --width 16 --rates rates.json").at("results");
     EXPECT_EQ(jacobian.at("file_bytes"), 10 * (64 * 16 + 16 * 16 + 16) * 8);
+    const Json shares =
+        plan_of(folder, "plan jacobian --samples 1000 --width 16 --ranks 1,2,8 --rates rates.json").at("results").at("ranks");
+    for (std::size_t i = 1; i < 3; ++i)
+        for (const char* cost : {"memory", "seconds"})
+            EXPECT_LT(shares.at(i).at(cost).get<double>(), shares.at(i - 1).at(cost).get<double>()) << cost << i;
     const Json blocks = plan_of(folder, "plan kernel --data gaussian:n=1000000,d=784,seed=1 --width 64 --rates rates.json").at("results");
     EXPECT_EQ(blocks.at("file_bytes"), 8e12);
     EXPECT_THAT(blocks.at("blocks").get<std::string>(), HasSubstr("TiB"));
     EXPECT_LE(blocks.at("ranks").at(0).at("memory"), 0x1p33);
+}
+
+/// Systems are dealt out whole; of the recursion of every pair each rank has its rows.
+TEST(Plan, OfAStudyOfDepthOnSeveralRanks) {
+    const TemporaryFolder folder;
+    (void)folder.file("rates.json", rates_of(0x1p35));
+    const std::string study =
+        "plan depth --data gaussian:n=3000,d=20,seed=1 --b-std 0.3 --depths 1:100:log --ranks 1,4 --rates rates.json ";
+    const Json angles = plan_of(folder, study).at("results").at("ranks"),
+               pairs = plan_of(folder, study + "--normalize none").at("results").at("ranks");
+    EXPECT_EQ(angles.at(0).at("memory"), angles.at(1).at("memory"));
+    EXPECT_LT(pairs.at(1).at("memory").get<double>(), pairs.at(0).at("memory").get<double>() - 0.5 * 64 * 2400 * 2400 / 2);
+    for (const Json& ranks : {angles, pairs})
+        EXPECT_LT(ranks.at(1).at("seconds").get<double>(), 0.5 * ranks.at(0).at("seconds").get<double>());
 }
 
 TEST(Plan, MeasuresWhereNoRatesAreGiven) {
@@ -418,7 +437,6 @@ TEST(Plan, RefusesAsTheRunDoes) {
                               {"kernel --dry-run --samples 10 --kernel ntk --method jacobian", 2, {"--method jacobian"}},
                               {"kernel --dry-run --samples 10 --out /nonexistent/K.npy", 2, {"/nonexistent"}},
                               {"predict --dry-run --samples 50 --out /proc/none", 2, {"/proc"}},
-                              {"jacobian --dry-run --samples 10 --width 8 --ranks 2 --rates rates.json", 2, {"--ranks"}},
                               {"compare --dry-run --samples 30 --seeds 2", 2, {"seeds"}},
                               {"ensemble --dry-run --samples 3 --entries theta[7,0]", 2, {"theta.7,0."}},
                               {"kernel --samples 10 --ranks 2 --out K.npy", 2, {"--dry-run"}},

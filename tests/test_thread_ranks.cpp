@@ -40,6 +40,20 @@ TEST(ThreadRanks, GatherRowsWhereTheyBelong) {
     });
 }
 
+TEST(ThreadRanks, GatherToOneRankInTheOrderOfTheRanks) {
+    on_ranks(4, [](Ranks& ranks) {
+        for (int to = 0; to < 4; ++to) {
+            int next = 0;
+            ranks.gather(bytes_of(std::string(static_cast<std::size_t>(ranks.rank()), 'x')), to,
+                         [&](int from, std::span<const std::byte> bytes) {
+                             EXPECT_EQ(from, next++);
+                             EXPECT_EQ(bytes.size(), static_cast<std::size_t>(from));
+                         });
+            EXPECT_EQ(next, ranks.rank() == to ? 4 : 0);
+        }
+    });
+}
+
 TEST(ThreadRanks, BroadcastWhatTheRootSaysAndSum) {
     on_ranks(3, [](Ranks& ranks) {
         EXPECT_EQ(ranks.broadcast(bytes_of(ranks.root() ? "of the root" : "")), bytes_of("of the root"));

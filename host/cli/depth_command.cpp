@@ -318,23 +318,30 @@ void compute(const Arguments& a, Run& run) {
     run.say(fmt::format("regime    {}", regime.statement));
 
     const auto backend = run.backend<double>();
-    const DepthMemory memory = depth_memory(options, samples.train.x, samples.test->x);
+    const int ranks = run.ranks().size();
+    const DepthMemory memory = depth_memory(options, samples.train.x, samples.test->x, ranks);
     run.require_memory(fmt::format("depth on {} + {} samples", n, tests), memory.device);
     run.say(
         fmt::format("memory    about {} on the device, {} for u on the host", readable_bytes(memory.device), readable_bytes(memory.host)));
-    const DepthEstimate estimate = depth_estimate(backend, options, samples.train.x, samples.test->x);
+    const DepthEstimate estimate = depth_estimate(backend, options, samples.train.x, samples.test->x, ranks);
     if (estimate.pair_layers > 0)
         run.say(
             fmt::format("estimate  {:.2g} pair-layers by brute force, about {}", estimate.pair_layers, readable_time(estimate.seconds)));
     Report report(run, a.run.out);
-    const std::string state = report.path("state");
-    if (a.force) std::filesystem::remove_all(state);
-    const auto store = open_depth_store(state, depth_parameters(*backend, samples.train, &*samples.test, options));
+    std::unique_ptr<DepthStore> store;  // the root's
+    if (run.ranks().root()) {
+        const std::string state = report.path("state");
+        if (a.force) std::filesystem::remove_all(state);
+        store = open_depth_store(state, depth_parameters(*backend, samples.train, &*samples.test, options));
+    }
     const DepthResult result = run.timed("depth", true, [&] {
         StudyProgress progress(run);
         return depth_limit(
-            backend, samples.train, &*samples.test, options, [&](const DepthProgress& at) { progress(at); }, store.get());
+            backend, samples.train, &*samples.test, options, [&](const DepthProgress& at) { progress(at); }, store.get(), run.ranks());
     });
+    std::vector<HowDeep> cells;
+    if (a.grid.given()) cells = follow_depth_grid(run, grid, a.grid.deepest, samples.train.x, mean_square);
+    if (!run.writes()) return;
     if (result.found > 0)
         run.say(fmt::format("resumed   {} of {} depths were there already{}", result.found, result.points.size(),
                             result.found == std::ssize(result.points) ? ": the study was finished" : ""));
@@ -359,7 +366,7 @@ void compute(const Arguments& a, Run& run) {
         add_depth_figures(report, result, options, predicted_curve(result, prediction));
     });
     if (a.grid.given()) {
-        add_depth_grid(run, report, grid, a.grid.deepest, samples.train.x, mean_square);
+        add_depth_grid(report, grid, cells, a.grid.deepest, mean_square);
         files.push_back("how_deep.csv");
     }
     report.finish(files);
@@ -395,22 +402,20 @@ void add_depth_command(CLI::App& program) {
         "  ntkcuda depth --data sphere:n=100,d=10,seed=1 --activation erf --kernel nngp --out erf\n"
         "  ntkcuda depth --depths 1,10,100 --grid-w-std '0.5,0.75,1,1.25,sqrt(2),1.75,2,2.25,2.5' --grid-b-std 0:1:5 --out grid");
     command->callback([a] {
-        on_root([&] {
-            if (a->run.precision != "fp64") throw bad("depth computes in fp64: what it measures lies below the digits of others");
-            const auto held = hold_output(a->run, "depth.csv, u.npy, the figures and run.json");
-            Run run("depth", a->run);
-            run.parameters.update(Json{{"kernel", a->kernel},
-                                       {"depths", a->depths},
-                                       {"activation", a->activation},
-                                       {"w-std", a->weight_std},
-                                       {"b-std", a->bias_std},
-                                       {"spectrum", a->spectrum}});
-            if (!a->biases.empty()) run.parameters["biases"] = a->biases;
-            if (a->grid.given())
-                run.parameters.update(
-                    Json{{"grid-w-std", a->grid.weight_stds}, {"grid-b-std", a->grid.bias_stds}, {"grid-depth", a->grid.deepest}});
-            compute(*a, run);
-        });
+        if (a->run.precision != "fp64") throw bad("depth computes in fp64: what it measures lies below the digits of others");
+        const auto held = hold_output(a->run, "depth.csv, u.npy, the figures and run.json");
+        Run run("depth", a->run);
+        run.parameters.update(Json{{"kernel", a->kernel},
+                                   {"depths", a->depths},
+                                   {"activation", a->activation},
+                                   {"w-std", a->weight_std},
+                                   {"b-std", a->bias_std},
+                                   {"spectrum", a->spectrum}});
+        if (!a->biases.empty()) run.parameters["biases"] = a->biases;
+        if (a->grid.given())
+            run.parameters.update(
+                Json{{"grid-w-std", a->grid.weight_stds}, {"grid-b-std", a->grid.bias_stds}, {"grid-depth", a->grid.deepest}});
+        compute(*a, run);
     });
 }
 

@@ -244,7 +244,8 @@ DepthGrid make_depth_grid(const DepthGridArguments& a, const KernelFamily& famil
     return grid;
 }
 
-void add_depth_grid(Run& run, Report& report, const DepthGrid& grid, Index deepest, const HostMatrix<double>& samples, double mean_square) {
+std::vector<HowDeep> follow_depth_grid(Run& run, const DepthGrid& grid, Index deepest, const HostMatrix<double>& samples,
+                                       double mean_square) {
     if (!angle_alone(grid.families.back(), samples, samples))
         throw Error(ErrorCode::invalid_argument,
                     "--grid-w-std and --grid-b-std need samples of one norm (the default --normalize sphere), or no biases");
@@ -252,10 +253,14 @@ void add_depth_grid(Run& run, Report& report, const DepthGrid& grid, Index deepe
     for (Index i = 0; i < first.rows(); ++i)
         for (Index j = 0; j < first.cols(); ++j) first(i, j) = samples(i, j);
     const auto tangents = spread_angles(first, angles);
-    const std::vector<HowDeep> cells = run.timed("grid", true, [&] {
+    return run.timed("grid", true, [&] {
         Progress progress(run, "cells");
-        return how_deep(grid.families, mean_square, tangents, deepest, [&](Index done, Index total) { progress(done, total); });
+        return how_deep(
+            grid.families, mean_square, tangents, deepest, [&](Index done, Index total) { progress(done, total); }, run.ranks());
     });
+}
+
+void add_depth_grid(Report& report, const DepthGrid& grid, const std::vector<HowDeep>& cells, Index deepest, double mean_square) {
     write_text(report.path("how_deep.csv"), how_deep_csv(grid, cells));
     add_tables(report, grid, cells);
     add_figures(report, grid, cells, deepest, mean_square);

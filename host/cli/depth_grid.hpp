@@ -33,8 +33,10 @@ void add_depth_grid_options(CLI::App& command, DepthGridArguments& arguments);
 /// `family` with every pair of stds; biases: none, fixed, trained or empty as for --biases. Throws Error(invalid_argument).
 [[nodiscard]] DepthGrid make_depth_grid(const DepthGridArguments& arguments, const KernelFamily& family, const std::string& biases);
 
-/// Follows every cell on the samples' angles, and adds tables, figures and how_deep.csv. Throws Error(invalid_argument) for samples of
-/// unequal norms.
-void add_depth_grid(Run& run, Report& report, const DepthGrid& grid, Index deepest, const HostMatrix<double>& samples, double mean_square);
+/// Follows every cell on the samples' angles, shared among the ranks. Throws Error(invalid_argument) for samples of unequal norms.
+[[nodiscard]] std::vector<HowDeep> follow_depth_grid(Run& run, const DepthGrid& grid, Index deepest, const HostMatrix<double>& samples,
+                                                     double mean_square);
+/// Adds tables, figures and how_deep.csv.
+void add_depth_grid(Report& report, const DepthGrid& grid, const std::vector<HowDeep>& cells, Index deepest, double mean_square);
 
 }  // namespace ntk::cli

@@ -5,6 +5,8 @@
 #include "kernel_task.hpp"
 #include "predict.hpp"
 
+#include <ntkcuda/distributed_layout.hpp>
+
 #include <memory>
 
 namespace ntk::cli {
@@ -32,6 +34,16 @@ public:
     [[nodiscard]] virtual Solution solve() = 0;
 };
 
+/// A .npy file that the ranks write together; nothing is under its name before finish().
+template <class Real>
+class SharedFile {
+public:
+    virtual ~SharedFile() = default;
+    /// This rank's part of the array, in memory of the host.
+    virtual void write(const DistributedLayout& layout, ConstMatrixView<Real> part) = 0;
+    virtual void finish() = 0;
+};
+
 /// All ranks call all functions in the same order.
 class Distribution {
 public:
@@ -40,6 +52,9 @@ public:
     /// Of the ranks on this machine: which this one is, and how many they are.
     [[nodiscard]] virtual int local_rank() const = 0;
     [[nodiscard]] virtual int local_ranks() const = 0;
+
+    virtual void open(const std::string& path, const std::vector<Index>& shape, std::unique_ptr<SharedFile<float>>& file) = 0;
+    virtual void open(const std::string& path, const std::vector<Index>& shape, std::unique_ptr<SharedFile<double>>& file) = 0;
 
     /// Computes the kernel and writes its files, then those of its spectrum; nothing is under their names before their end.
     [[nodiscard]] virtual KernelFacts write_kernel(const KernelTask<float>& task) = 0;

@@ -1,15 +1,21 @@
 // ntkcuda jacobian: the per-sample Jacobian of a finite network.
 
 #include "commands.hpp"
-#include "kernel_memory.hpp"
+#include "distribution.hpp"
+#include "jacobian_share.hpp"
 #include "output.hpp"
 #include "plan_outline.hpp"
+
+#include "host/jacobian_rows.hpp"
 
 #include <ntkcuda/array_file.hpp>
 #include <ntkcuda/gram.hpp>
 
 #include <CLI/App.hpp>
 #include <fmt/format.h>
+
+#include <optional>
+#include <utility>
 
 namespace ntk::cli {
 namespace {
@@ -18,6 +24,55 @@ struct Arguments {
     RunArguments run;
     DataArguments data;
     NetworkArguments network;
+};
+
+/// The rows of a share.
+template <class Real>
+Matrix<Real> compute_rows(const Network<Real>& network, const HostMatrix<double>& x, const JacobianShare& share) {
+    const auto& backend = network.backend();
+    if (share.samples == 0) return {backend, 0, network.architecture.parameters()};
+    const Matrix<Real> passing = upload(backend, x.view().row_range(share.first_pass, share.passes));
+    Matrix<Real> rows = jacobian_rows(network, passing.view(), share.first - share.first_pass, share.samples);
+    backend->synchronize();
+    return rows;
+}
+
+/// The one file, by this process or by all ranks.
+template <class Real>
+class JacobianFile {
+public:
+    JacobianFile(const std::string& path, const std::vector<Index>& shape) {
+        if (distribution() != nullptr)
+            distribution()->open(path, shape, shared_);
+        else
+            own_.emplace(path, shape);
+    }
+    void write(const Run& run, Matrix<Real> rows, const DistributedLayout& layout) {
+        shared_ ? write_part(std::move(rows), layout) : write_pieces(run, std::move(rows));
+    }
+
+private:
+    void write_part(Matrix<Real> rows, const DistributedLayout& layout) {
+        if (rows.backend()->info().kind == DeviceKind::cpu)
+            shared_->write(layout, rows.view());
+        else
+            shared_->write(layout, std::as_const(download(rows)).view());
+        shared_->finish();
+    }
+    void write_pieces(const Run& run, Matrix<Real> rows) {
+        Progress progress(run, "rows written");
+        const Index all = rows.rows();
+        const auto staging = rows.backend()->host_staging();
+        staging->put(std::move(rows), [&](Index first, ConstMatrixView<Real> part) {
+            own_->write(first, 0, part);
+            progress(first + part.rows(), all);
+        });
+        staging->finish();
+        own_->finish();
+    }
+
+    std::optional<NpyFile<Real>> own_;
+    std::unique_ptr<SharedFile<Real>> shared_;
 };
 
 template <class Real>
@@ -29,33 +84,21 @@ void compute(const Arguments& a, Run& run) {
     run.parameters.update(network_parameters(a.network, architecture));
 
     const auto backend = run.backend<Real>();
-    const Index rows = samples.train.samples() * architecture.outputs, cols = architecture.parameters();
+    const Index n = samples.train.samples(), rows = n * architecture.outputs, cols = architecture.parameters();
     // The passes are those of the diagonal of its kernel.
     KernelMemory memory(*backend, {"empirical-ntk", "diag"}, architecture, weights.has_value(), samples.train.y.cols());
     memory.fit_to(run);
-    const double bytes = memory.fixed(samples.train.samples()) + memory.making(samples.train.samples(), 0) +
-                         static_cast<double>(rows) * static_cast<double>(cols) * sizeof(Real);
-    run.require_memory(fmt::format("a Jacobian of {} x {}", rows, cols), bytes);
-    if (run.planning()) return show_plan(run, backend, jacobian_outline(run, architecture, memory, samples.train.samples(), bytes));
-    NpyFile<Real> file(a.run.out, {rows, cols});
-    const Matrix<Real> x = upload(backend, samples.train.x);
-    Matrix<Real> j = run.timed("jacobian", true, [&] {
+    if (run.planning()) return show_plan(run, backend, jacobian_outline(run, architecture, memory, n));
+    run.require_memory(fmt::format("a Jacobian of {} x {}", rows, cols), jacobian_bytes(memory, architecture, n, run.ranks().size()));
+    JacobianFile<Real> file(a.run.out, {rows, cols});
+    const JacobianShare share = jacobian_share(architecture, n, run.ranks().size(), run.ranks().rank());
+    Matrix<Real> own = run.timed("jacobian", true, [&] {
         const Progress progress(run, "jacobian");
         const auto network = weights ? make_network(backend, architecture, *weights) : draw_network(backend, architecture, a.network.seed);
-        Matrix<Real> result = jacobian(network, x.view());
-        backend->synchronize();
-        return result;
+        return compute_rows(network, samples.train.x, share);
     });
-    run.timed("write", false, [&] {
-        Progress progress(run, "rows written");
-        const auto staging = backend->host_staging();
-        staging->put(std::move(j), [&](Index first, ConstMatrixView<Real> part) {
-            file.write(first, 0, part);
-            progress(first + part.rows(), rows);
-        });
-        staging->finish();
-        file.finish();
-    });
+    run.timed("write", false, [&] { file.write(run, std::move(own), share.layout); });
+    if (!run.writes()) return;
     run.results = {{"rows", rows}, {"cols", cols}, {"file", a.run.out}};
     write_text(beside(a.run.out, ".run.json"), run.record().dump(2) + "\n");
     run.say(fmt::format("jacobian  {} x {}: {}", rows, cols, a.run.out));
@@ -76,11 +119,9 @@ void add_jacobian_command(CLI::App& program) {
         "Examples:\n  ntkcuda jacobian --samples 100 --width 64 --out J.npy\n  ntkcuda jacobian --data x.npy --weights trained.npz --out "
         "J.npy");
     command->callback([a] {
-        on_root([&] {
-            require_writable_file(a->run);
-            Run run("jacobian", a->run);
-            with_precision(a->run, Fast::refused, [&]<class Real>(std::type_identity<Real>) { compute<Real>(*a, run); });
-        });
+        require_writable_file(a->run);
+        Run run("jacobian", a->run);
+        with_precision(a->run, Fast::refused, [&]<class Real>(std::type_identity<Real>) { compute<Real>(*a, run); });
     });
 }
 

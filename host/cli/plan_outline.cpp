@@ -1,5 +1,6 @@
 #include "plan_outline.hpp"
 
+#include "jacobian_share.hpp"
 #include "kernel_spectrum_files.hpp"
 #include "pass_sharing.hpp"
 #include "plan_parts.hpp"
@@ -72,23 +73,25 @@ PlanOutline kernel_outline(const Run& run, const KernelArguments& kernel, const 
     return outline;
 }
 
-PlanOutline jacobian_outline(const Run& run, const Architecture& architecture, const KernelMemory& memory, Index samples, double bytes) {
-    if (run.planned_ranks() != std::vector{1}) throw Error(ErrorCode::invalid_argument, "--ranks: jacobian runs on one rank; leave it out");
-    KernelWork work = kernel_work(run, {"empirical-ntk", "diag"}, architecture);
+PlanOutline jacobian_outline(const Run& run, const Architecture& architecture, const KernelMemory& memory, Index samples) {
+    const KernelWork work = kernel_work(run, {"empirical-ntk", "diag"}, architecture);
     const double numbers = static_cast<double>(samples * architecture.outputs) * static_cast<double>(architecture.parameters());
-    const double file = numbers * static_cast<double>(work.real_bytes);
     PlanOutline outline;
     outline.what = fmt::format("jacobian, {} x {}", samples * architecture.outputs, architecture.parameters());
     outline.host_memory = memory.host(samples);
-    outline.file_bytes = file;
-    RankOutline one{1, {data_phase(run)}, bytes};
-    append(one.phases, network_phases(work));
-    one.phases.push_back(kernel_phases(work, {static_cast<double>(samples), 0}, 0).front());  // the passes
-    one.phases.push_back({"columns", "kernel", {{Operation::memory, 2 * file}}});
-    one.phases.push_back(write_phase(file));
-    for (Phase& phase : one.phases)
-        if (phase.timing == "kernel") phase.timing = "jacobian";
-    outline.ranks.push_back(std::move(one));
+    outline.file_bytes = numbers * static_cast<double>(work.real_bytes);
+    for (const int ranks : run.planned_ranks()) {
+        const JacobianShare share = jacobian_share(architecture, samples, ranks, 0);  // nobody has more
+        const double bytes = outline.file_bytes * static_cast<double>(share.samples) / static_cast<double>(std::max<Index>(1, samples));
+        RankOutline one{ranks, {data_phase(run)}, jacobian_bytes(memory, architecture, samples, ranks)};
+        append(one.phases, network_phases(work));
+        one.phases.push_back(kernel_phases(work, {static_cast<double>(share.passes), 0}, 0).front());  // the passes
+        one.phases.push_back({"columns", "kernel", {{Operation::memory, 2 * bytes}}});
+        one.phases.push_back(write_phase(bytes));
+        for (Phase& phase : one.phases)
+            if (phase.timing == "kernel") phase.timing = "jacobian";
+        outline.ranks.push_back(std::move(one));
+    }
     return outline;
 }
 

@@ -30,9 +30,8 @@ struct PlanOutline {
 /// The plan of one kernel into a file; `spectrum`: with its eigenvectors.
 [[nodiscard]] PlanOutline kernel_outline(const Run& run, const KernelArguments& kernel, const Architecture& architecture,
                                          const KernelMemory& memory, const KernelPlan& plan, bool spectrum);
-/// `bytes`: on the device.
-[[nodiscard]] PlanOutline jacobian_outline(const Run& run, const Architecture& architecture, const KernelMemory& memory, Index samples,
-                                           double bytes);
+/// Of each number of ranks the share of its first one.
+[[nodiscard]] PlanOutline jacobian_outline(const Run& run, const Architecture& architecture, const KernelMemory& memory, Index samples);
 /// Each number of ranks with the solver that it would choose (choose_solver).
 template <class Real>
 [[nodiscard]] PlanOutline predict_outline(const Run& run, const std::shared_ptr<Backend<Real>>& backend, const PredictArguments& arguments,

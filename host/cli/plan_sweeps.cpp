@@ -69,19 +69,19 @@ PlanOutline depth_outline(const Run& run, const std::shared_ptr<Backend<double>>
                           const SampleCounts& size, Normalization normalization) {
     const bool equal_norms = normalization == Normalization::sphere || normalization == Normalization::unit;
     const bool by_angle = equal_norms || (options.family.dual.homogeneous() && options.family.bias_std == 0);
-    const DepthMemory memory = depth_memory(options, size.samples, size.tests, size.features, by_angle);
+    const auto memory = [&](int ranks) { return depth_memory(options, size.samples, size.tests, size.features, by_angle, ranks); };
     PlanOutline outline;
     outline.what =
         fmt::format("depth on {} + {} samples, {} depths up to {}", size.samples, size.tests, options.depths.size(), options.depths.back());
     outline.choices = {{"kernels", by_angle ? "a table over the angle: the kernel is a function of it alone"
                                             : "the recursion of every pair: norms may differ"},
                        {"spectrum", options.spectrum ? "all eigenvalues at every depth" : "the extreme eigenvalues"}};
-    outline.host_memory = memory.host;
-    outline.file_bytes = memory.host + (options.spectrum ? static_cast<double>(options.depths.size() * size.samples) * sizeof(double) : 0);
-    std::vector<Phase> phases = depth_phases(options, size);
+    outline.host_memory = memory(1).host;
+    outline.file_bytes =
+        outline.host_memory + (options.spectrum ? static_cast<double>(options.depths.size() * size.samples) * sizeof(double) : 0);
+    Phase pairs{"pairs", "depth", {}};
     if (!by_angle) {
         const double layers = depth_pair_layers(options, size);
-        Phase pairs{"pairs", "depth", {}};
         if (run.given_rates()) {
             const auto deepest = static_cast<double>(options.depths.back());
             const bool ntk = options.family.kernel == InfiniteKernel::ntk;
@@ -91,15 +91,12 @@ PlanOutline depth_outline(const Run& run, const std::shared_ptr<Backend<double>>
             const DepthEstimate estimate = depth_estimate(backend, options, some, HostMatrix<double>(0, size.features));
             if (estimate.pair_layers > 0) pairs.measured = layers * estimate.seconds / estimate.pair_layers;
         }
-        phases.insert(phases.begin(), pairs);
     }
-    phases.push_back(write_phase(outline.file_bytes));
     for (const int ranks : run.planned_ranks()) {
-        RankOutline one{ranks, phases, memory.device};
-        for (Phase& phase : one.phases) {
-            for (Work& work : phase.work) work.amount /= ranks;
-            phase.measured /= ranks;
-        }
+        RankOutline one{ranks, {}, memory(ranks).device};
+        if (!by_angle) add_phases(one.phases, {pairs}, 1.0 / ranks);
+        add_phases(one.phases, depth_phases(options, size, ranks));
+        one.phases.push_back(write_phase(outline.file_bytes));  // by the root
         outline.ranks.push_back(std::move(one));
     }
     return outline;

@@ -3,10 +3,10 @@
 // The ranks of this program. Plain ntkcuda has one; main() of ntkcuda-mpi says before any command which those are, and who does what they
 // share.
 
+#include "host/rank_numbers.hpp"
+
 #include <ntkcuda/device.hpp>
 #include <ntkcuda/ranks.hpp>
-
-#include <cstring>
 
 namespace ntk::cli {
 
@@ -18,15 +18,6 @@ class Distribution;
 [[nodiscard]] Distribution* distribution();
 /// To be called before any command; `all` stays where it is until the program ends.
 void distribute(Distribution& all);
-
-/// One number of every rank, on every rank.
-template <class Number>
-[[nodiscard]] std::vector<Number> of_every_rank(Ranks& all, Number own) {
-    std::vector<Number> numbers;
-    for (const auto& bytes : all.all_gather(std::as_bytes(std::span(&own, 1))))
-        std::memcpy(&numbers.emplace_back(), bytes.data(), sizeof own);
-    return numbers;
-}
 
 /// How many ranks there are beside this one that have no share in what it does (Alone).
 [[nodiscard]] int idle_ranks();

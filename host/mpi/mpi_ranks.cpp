@@ -117,6 +117,32 @@ std::unique_ptr<MpiRanks> MpiRanks::split(int group) const {
     return ranks;
 }
 
+void MpiRanks::gather(std::span<const std::byte> mine, int to,
+                      const std::function<void(int from, std::span<const std::byte> bytes)>& receive) {
+    constexpr int size_tag = 1, slice_tag = 2;
+    if (rank_ != to) {
+        const auto size = static_cast<std::uint64_t>(mine.size());
+        mpi_call("MPI_Send", MPI_Send(&size, 1, MPI_UINT64_T, to, size_tag, group_));
+        for (std::size_t first = 0; first < mine.size(); first += most_bytes)
+            mpi_call("MPI_Send", MPI_Send(mine.data() + first, static_cast<int>(std::min(most_bytes, mine.size() - first)), MPI_BYTE, to,
+                                          slice_tag, group_));
+        return;
+    }
+    for (int from = 0; from < size_; ++from) {
+        if (from == rank_) {
+            receive(from, mine);
+            continue;
+        }
+        std::uint64_t size = 0;
+        mpi_call("MPI_Recv", MPI_Recv(&size, 1, MPI_UINT64_T, from, size_tag, group_, MPI_STATUS_IGNORE));
+        std::vector<std::byte> bytes(size);
+        for (std::size_t first = 0; first < bytes.size(); first += most_bytes)
+            mpi_call("MPI_Recv", MPI_Recv(bytes.data() + first, static_cast<int>(std::min(most_bytes, bytes.size() - first)), MPI_BYTE,
+                                          from, slice_tag, group_, MPI_STATUS_IGNORE));
+        receive(from, bytes);
+    }
+}
+
 std::vector<std::byte> MpiRanks::broadcast(std::span<const std::byte> of_root) {
     auto size = static_cast<std::uint64_t>(of_root.size());
     mpi_call("MPI_Bcast", MPI_Bcast(&size, 1, MPI_UINT64_T, 0, group_));

@@ -10,10 +10,12 @@
 /// Where K tends to the matrix of ones exponentially, linear_regime.hpp takes over: no depth is too deep.
 
 #include <ntkcuda/linear_regime.hpp>
+#include <ntkcuda/ranks.hpp>
 
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
 #include <vector>
 
 namespace ntk {
@@ -35,13 +37,14 @@ struct AngleLevel {
 class AngleTable {
 public:
     /// For half-angle tangents in [smallest, largest], 0 < smallest <= largest < infinity, and opposite points. Keeps a reference to
-    /// `family`. Throws Error(invalid_argument) for another range and as SphereSample does.
-    AngleTable(const KernelFamily& family, double mean_square, double smallest, double largest);
+    /// `family`. Every rank makes the table, which has the same bits on any number of them, and takes it to the same depths.
+    /// Throws Error(invalid_argument) for another range and as SphereSample does.
+    AngleTable(const KernelFamily& family, double mean_square, double smallest, double largest, Ranks& ranks = one_rank());
 
-    /// Takes the nodes to `depth` >= depth(), at about 0.2 us a node and layer and core; the same bits in one call or in many.
-    /// `progress(depth)` is called now and then.
+    /// Takes the nodes to `depth` >= depth(), at about 0.2 us a node and layer and core, each rank its share of them; the same bits in one
+    /// call or in many. `progress(depth)` is called now and then.
     void advance(Index depth, const std::function<void(Index)>& progress = {});
-    [[nodiscard]] Index depth() const { return sample_.depth(); }
+    [[nodiscard]] Index depth() const { return sample_->depth(); }
     [[nodiscard]] Index nodes() const { return static_cast<Index>(pairs_.size()); }
     /// The series at the present depth (>= 1). O(nodes * terms).
     [[nodiscard]] AngleLevel level() const;
@@ -51,17 +54,28 @@ public:
     [[nodiscard]] AngleLevel limit() const;
 
 private:
-    void advance_nodes(Index layers);
+    /// What all nodes do where their state is looked at.
+    struct Look {
+        Index depth = 0;
+        bool moved = false, linear = true;
+    };
+    void look_and_advance(Index depth);
+    void advance_nodes(Index depth, std::vector<Look>& looks);
+    /// Every rank has all nodes then.
+    void exchange_nodes();
+    [[nodiscard]] std::span<SpherePair> nodes_of(int rank);
     [[nodiscard]] AngleLevel to_level(const std::vector<ScaledNumber>& below_one) const;
 
     const KernelFamily& family_;
-    SphereSample sample_;
+    Ranks& ranks_;
+    std::optional<SphereSample> sample_;
     int first_octave_ = 0;
     Index octaves_ = 0;
     std::vector<SpherePair> pairs_;  // octaves x terms, and opposite points last
     std::optional<SphereLayer> last_layer_;
     std::optional<LinearRegime> linear_;
     bool frozen_ = false;
+    Index stride_;  ///< layers from one exchange of looks to the next
 };
 
 }  // namespace ntk

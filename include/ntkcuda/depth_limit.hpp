@@ -10,6 +10,7 @@
 
 #include <ntkcuda/data.hpp>
 #include <ntkcuda/progress.hpp>
+#include <ntkcuda/ranks.hpp>
 #include <ntkcuda/sphere_recursion.hpp>
 
 #include <memory>
@@ -114,29 +115,33 @@ struct DepthProgress {
 struct DepthMemory {
     double device = 0, host = 0;
 };
-/// An upper bound, before the study starts.
-[[nodiscard]] DepthMemory depth_memory(const DepthOptions& options, const HostMatrix<double>& train, const HostMatrix<double>& test);
+/// An upper bound for each of `ranks` ranks (on the host: for the root), before the study starts.
+[[nodiscard]] DepthMemory depth_memory(const DepthOptions& options, const HostMatrix<double>& train, const HostMatrix<double>& test,
+                                       int ranks = 1);
 /// The same from sizes; `by_angle` is angle_alone().
-[[nodiscard]] DepthMemory depth_memory(const DepthOptions& options, Index train, Index tests, Index features, bool by_angle);
+[[nodiscard]] DepthMemory depth_memory(const DepthOptions& options, Index train, Index tests, Index features, bool by_angle, int ranks = 1);
 
 /// What the recursion of every pair takes where the angle is not all: pairs times layers, and an estimate of the time, an upper bound
 /// where nothing moves any more before the deepest depth. Zero where the angle table serves.
 struct DepthEstimate {
     double pair_layers = 0, seconds = 0;
 };
-/// From a short run over some of the samples, a fraction of a second. Throws as depth_limit().
+/// From a short run over some of the samples, a fraction of a second; `seconds` on so many ranks like this one. Throws as depth_limit().
 [[nodiscard]] DepthEstimate depth_estimate(const std::shared_ptr<Backend<double>>& backend, const DepthOptions& options,
-                                           const HostMatrix<double>& train, const HostMatrix<double>& test);
+                                           const HostMatrix<double>& train, const HostMatrix<double>& test, int ranks = 1);
 /// Whether all pairs are functions of the angle alone: equal norms (to 1e-13), or a homogeneous dual without biases.
 [[nodiscard]] bool angle_alone(const KernelFamily& family, const HostMatrix<double>& train, const HostMatrix<double>& test);
 
 /// Runs the study on data that are normalised already. Without a test set (null) there are no weights, without targets no scores.
 /// With a store, depths found there are not computed again, and every new one is saved at once.
+/// Several ranks share the nodes of the angle table or the pairs of samples, and solve a depth each; all make the same call, and the root
+/// alone has the store, and points and weights in the end: the same bits on any number of ranks of one kind of device. A failure in solving
+/// a depth is thrown on all ranks when the other depths of its round are saved.
 /// Throws Error(not_positive_definite) naming two training samples that are equal (K is singular at every depth), Error(invalid_argument)
 /// for depths out of order, a zero sample where sigma_b = 0, and a dual given by Hermite coefficients on samples of unequal norms, and
 /// Error(cancelled).
 [[nodiscard]] DepthResult depth_limit(const std::shared_ptr<Backend<double>>& backend, const Dataset& train, const Dataset* test,
                                       const DepthOptions& options, const Progress<const DepthProgress&>& progress = {},
-                                      DepthStore* store = nullptr);
+                                      DepthStore* store = nullptr, Ranks& ranks = one_rank());
 
 }  // namespace ntk

@@ -12,6 +12,10 @@
 
 namespace ntk {
 
+/// A product whose rows and columns are cut at multiples of this has the same bits as without a cut: OpenBLAS sums every entry alike. (Of
+/// cuBLAS nothing is known.)
+inline constexpr Index uncut_rows = 48;
+
 /// Ranks as a grid, row by row.
 struct RankGrid {
     int rows = 1, cols = 1;

@@ -12,6 +12,7 @@
 #include <ntkcuda/depth_regime.hpp>
 #include <ntkcuda/matrix.hpp>
 #include <ntkcuda/progress.hpp>
+#include <ntkcuda/ranks.hpp>
 
 #include <array>
 #include <optional>
@@ -43,10 +44,11 @@ struct HowDeep {
 
 /// Analyses and follows each family for samples of this mean square |x|^2 / d and the angles given by half-angle tangents in
 /// (0, infinity], in parallel over the families. At most `deepest` layers each, about 0.2 us a layer and angle.
-/// `progress(done, total)` counts families; it must not throw. Throws Error(invalid_argument) for no angle, one out of range,
-/// deepest < 1, and as SphereSample, and Error(cancelled).
+/// Several ranks make the same call, follow every size-th family each, and all have the result: the same bits on any number of them.
+/// `progress(done, total)` counts the families of this rank; it must not throw. Throws Error(invalid_argument) for no angle, one out of
+/// range, deepest < 1, and as SphereSample, and Error(cancelled).
 [[nodiscard]] std::vector<HowDeep> how_deep(std::span<const KernelFamily> families, double mean_square,
                                             std::span<const long double> half_angle_tangents, Index deepest,
-                                            const Progress<Index, Index>& progress = {});
+                                            const Progress<Index, Index>& progress = {}, Ranks& ranks = one_rank());
 
 }  // namespace ntk

@@ -29,6 +29,8 @@ public:
     [[nodiscard]] int size() const override { return size_; }
     [[nodiscard]] std::vector<std::vector<std::byte>> all_gather(std::span<const std::byte> mine) override;
     void all_gather_rows(std::span<std::byte> all, std::size_t row_bytes, std::span<const std::int64_t> counts) override;
+    void gather(std::span<const std::byte> mine, int to,
+                const std::function<void(int from, std::span<const std::byte> bytes)>& receive) override;
     [[nodiscard]] std::vector<std::byte> broadcast(std::span<const std::byte> of_root) override;
     /// Each value is added up by one rank in the order of the ranks: about twice the values are sent and received by each.
     void sum(std::span<double> values) override;

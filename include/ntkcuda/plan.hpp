@@ -102,10 +102,10 @@ void add_phases(std::vector<Phase>& phases, const std::vector<Phase>& more, doub
 [[nodiscard]] std::vector<Phase> compare_phases(const CompareOptions& options, const SampleCounts& size, std::size_t real_bytes,
                                                 int ranks = 1);
 
-/// A study of depth with nothing found in its state, none of whose depths repeat another.
+/// The share of one of `ranks` ranks in a study of depth with nothing found in its state, none of whose depths repeat another.
 /// Each depth: 2/3 n^3 for its system, 6 t n^2 for the weights of t tests and their residuals, and for the whole spectrum an
 /// inverse, a product (2 n^3 each) and two sets of eigenvalues. The recursion of every pair is not in it (depth_pair_layers).
-[[nodiscard]] std::vector<Phase> depth_phases(const DepthOptions& options, const SampleCounts& size);
+[[nodiscard]] std::vector<Phase> depth_phases(const DepthOptions& options, const SampleCounts& size, int ranks = 1);
 /// Pairs times layers of a study by the recursion of every pair.
 [[nodiscard]] double depth_pair_layers(const DepthOptions& options, const SampleCounts& size);
 

@@ -36,6 +36,14 @@ TEST(MpiRanks, TellEachOther) {
     for (int rank = 0; rank < ranks.size(); ++rank)
         EXPECT_EQ(text_of(all[static_cast<std::size_t>(rank)]),
                   std::string(static_cast<std::size_t>(3 * rank), static_cast<char>('a' + rank)));
+    for (int to = 0; to < ranks.size(); ++to) {
+        int next = 0;
+        ranks.gather(bytes_of(mine), to, [&](int from, std::span<const std::byte> bytes) {
+            EXPECT_EQ(from, next++);
+            EXPECT_EQ(text_of({bytes.begin(), bytes.end()}), text_of(all[static_cast<std::size_t>(from)]));
+        });
+        EXPECT_EQ(next, ranks.rank() == to ? ranks.size() : 0);
+    }
     EXPECT_EQ(text_of(ranks.broadcast(bytes_of(ranks.root() ? "the root's" : "longer than the root's"))), "the root's");
     EXPECT_TRUE(ranks.broadcast({}).empty());
     EXPECT_EQ(ranks.local_size(), ranks.size());

@@ -1,16 +1,12 @@
 // ntkcuda-mpi on more ranks than this machine has cores gives what ntkcuda gives.
 
-#include "support/program.hpp"
+#include "support/process.hpp"
 #include "support/samples.hpp"
 #include "support/tolerance.hpp"
 
 #include <ntkcuda/array_file.hpp>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
-
-#include <signal.h>
-
 #include <chrono>
 #include <cmath>
 #include <cstdlib>
@@ -316,6 +312,49 @@ TEST(MpiProgram, OtherCommandsWriteOnce) {
     EXPECT_NE(record(folder, "rates.json")["source"].get<std::string>().find("the link among 3 ranks"), std::string::npos);
 }
 
+/// A study of depth has the same files, figures and state on any number of ranks.
+void expect_same_study(const std::string& arguments) {
+    const TemporaryFolder folder;
+    const Outcome one = run_program(folder, "depth " + arguments + " --out one");
+    ASSERT_EQ(one.code, 0) << one.err;
+    for (const int size : {1, 2, 3, 4, 6}) {
+        SCOPED_TRACE(fmt::format("{} on {} ranks", arguments, size));
+        const Outcome all = run_ranks(folder, size, "depth " + arguments + " --out all");
+        ASSERT_EQ(all.code, 0) << all.err;
+        EXPECT_EQ(all.out.find("not shared"), std::string::npos);
+        expect_same_files(folder.path("one"), folder.path("all"), false);
+        EXPECT_EQ(record(folder, "one/run.json")["results"], record(folder, "all/run.json")["results"]);
+        std::filesystem::remove_all(folder.path("all"));
+    }
+}
+
+const std::string two_hundred = "--data gaussian:n=200,d=6,seed=1 ";
+
+TEST(MpiProgram, StudiesOfDepth) {
+    expect_same_study(two_hundred + "--w-std 1 --b-std 0.5 --depths 1,2,3,10,100,300,1e4,1e5");
+    expect_same_study("--data digits --samples 60 --depths 1,30,1000 --spectrum extreme");
+}
+TEST(MpiProgram, StudiesOfDepthOnUnequalNorms) {
+    expect_same_study(two_hundred + "--normalize none --w-std 1 --b-std 0.5 --depths 1,2,3,10,100,400,1e4");
+    expect_same_study(two_hundred + "--normalize none --activation erf --w-std 1.5 --b-std 0.3 --kernel nngp --depths 2,600");
+}
+TEST(MpiProgram, PhaseDiagrams) {
+    expect_same_study("--data digits --samples 40 --depths 1,10 --grid-w-std 0.5:2:4 --grid-b-std 0,0.5 --grid-depth 500");
+}
+
+TEST(MpiProgram, Jacobians) {
+    for (const std::string arguments : {"--samples 101 --width 8 --outputs 3 --b-std 0.2", "--samples 5 --width 8 --precision fp32"}) {
+        const TemporaryFolder folder;
+        ASSERT_EQ(run_program(folder, "jacobian --quiet --out one.npy " + arguments).code, 0);
+        for (const int size : {1, 2, 3, 4, 6}) {
+            const Outcome all = run_ranks(folder, size, "jacobian --quiet --out all.npy " + arguments);
+            ASSERT_EQ(all.code, 0) << all.err;
+            EXPECT_TRUE(read_bytes(folder.path("one.npy")) == read_bytes(folder.path("all.npy"))) << arguments << " on " << size;
+            EXPECT_EQ(record(folder, "all.run.json")["results"]["rows"], record(folder, "one.run.json")["results"]["rows"]);
+        }
+    }
+}
+
 void expect_failure(const std::string& arguments, int code, const std::string& part) {
     const TemporaryFolder folder;
     const Outcome all = run_ranks(folder, 3, arguments);
@@ -336,6 +375,11 @@ TEST(MpiProgram, FailuresEndAllRanksWithOneMessage) {
     expect_failure("predict --samples 800 --time 1 --memory 0.004 --out P", 4, "for each rank");
     expect_failure("kernel --data sphere:n=1000,d=3,seed=1 --kernel ntk --eigenvalues --memory 0.008 --out K.npy", 4,
                    "the spectrum of a kernel");
+    expect_failure("jacobian --samples 100 --width 64 --memory 0.001 --out K.npy", 4, "for each rank");
+    expect_failure("depth --data gaussian:n=100,d=3,seed=1 --precision fp32 --out D", 2, "fp64");
+    expect_failure("depth --data gaussian:n=1000,d=3,seed=1 --memory 0.001 --out D", 4, "for each rank");
+    expect_failure("depth --data gaussian:n=100,d=3,seed=1 --normalize none --activation hermite:0,1,1 --b-std 0.1 --out D", 2,
+                   "unequal norms");
 }
 
 TEST(MpiProgram, ARefusedSystemIsToldAsByOneRank) {
@@ -402,30 +446,45 @@ TEST(MpiProgram, AKilledRankEndsAll) {
     EXPECT_FALSE(writes());
 }
 
-TEST(MpiProgram, AKilledSweepGoesOnOnOtherRanks) {
+/// Kills rank 1 of three when so many records are saved; all end then, and the run that goes on on two ranks leaves what one process that
+/// was never killed leaves in `files`.
+void expect_resumed(const std::string& command, int records, const std::vector<std::string>& files) {
     using namespace std::chrono;
     const TemporaryFolder folder;
-    const std::string sweep = "compare --samples 200 --depths 2,3 --widths 64,128 --seeds 20 --quiet --out ";
-    ASSERT_EQ(run_program(folder, sweep + "one").code, 0);
+    ASSERT_EQ(run_program(folder, command + " --quiet --out one").code, 0);
     Outcome killed;
-    std::jthread running([&] { killed = run_ranks(folder, 3, sweep + "all"); });
+    std::jthread running([&] { killed = run_ranks(folder, 3, command + " --quiet --out all"); });
     const auto saved = [&] {
+        int count = 0;
         std::error_code error;
-        const std::filesystem::recursive_directory_iterator state(folder.path("all/state"), error);
-        return error ? 0 : std::distance(begin(state), end(state));
+        for (const auto& entry : std::filesystem::recursive_directory_iterator(folder.path("all/state"), error))
+            count += entry.path().extension() == ".json";
+        return count;
     };
     const auto begun = steady_clock::now();
-    while (saved() < 20 && steady_clock::now() - begun < seconds(60)) std::this_thread::sleep_for(milliseconds(5));
+    while (saved() < records && steady_clock::now() - begun < seconds(60)) std::this_thread::sleep_for(milliseconds(5));
     const pid_t victim = process_of_rank(folder, 1);
-    ASSERT_GT(victim, 0) << "the sweep was over before it could be killed";
+    ASSERT_GT(victim, 0) << "it was over before it could be killed";
     ASSERT_EQ(kill(victim, SIGKILL), 0);
+    const auto end = steady_clock::now();
     running.join();
+    EXPECT_LT(steady_clock::now() - end, seconds(30));
     EXPECT_NE(killed.code, 0);
-    EXPECT_FALSE(std::filesystem::exists(folder.path("all/compare.csv")));
-    const Outcome resumed = run_ranks(folder, 2, sweep + "all --json");
+    EXPECT_FALSE(std::filesystem::exists(folder.path("all/" + files.front())));
+    const Outcome resumed = run_ranks(folder, 2, command + " --out all");
     ASSERT_EQ(resumed.code, 0) << resumed.err;
-    for (const char* name : {"compare.csv", "networks.csv"})
-        EXPECT_TRUE(read_bytes(folder.path(std::string("one/") + name)) == read_bytes(folder.path(std::string("all/") + name))) << name;
+    EXPECT_NE(resumed.out.find("resumed   "), std::string::npos) << resumed.out;
+    for (const std::string& name : files)
+        EXPECT_TRUE(read_bytes(folder.path("one/" + name)) == read_bytes(folder.path("all/" + name))) << name;
+    expect_same_files(folder.path("one/state"), folder.path("all/state"));
+}
+
+TEST(MpiProgram, AKilledSweepGoesOnOnOtherRanks) {
+    expect_resumed("compare --samples 200 --depths 2,3 --widths 64,128 --seeds 20", 10, {"compare.csv", "networks.csv"});
+}
+TEST(MpiProgram, AKilledStudyGoesOnOnOtherRanks) {
+    expect_resumed("depth --data gaussian:n=500,d=20,seed=1 --normalize none --b-std 0.3 --depths 1:300:log:20", 6,
+                   {"depth.csv", "u.npy", "spectrum_log10.npy"});
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <exception>
+#include <functional>
 #include <mutex>
 #include <span>
 #include <stdexcept>
@@ -82,6 +83,11 @@ public:
         for (const auto& rows : group_.exchange(rank_, "all_gather_rows", all.subspan(first, bytes(rank_))))
             place = std::copy(rows.begin(), rows.end(), place);
         if (place != all.end()) throw std::logic_error("the rows of all ranks are not as many as their counts");
+    }
+    void gather(std::span<const std::byte> mine, int to,
+                const std::function<void(int from, std::span<const std::byte> bytes)>& receive) override {
+        const auto all = group_.exchange(rank_, "gather to " + std::to_string(to), mine);
+        for (int from = 0; rank_ == to && from < size_; ++from) receive(from, all[static_cast<std::size_t>(from)]);
     }
     [[nodiscard]] std::vector<std::byte> broadcast(std::span<const std::byte> of_root) override {
         return group_.exchange(rank_, "broadcast", root() ? of_root : std::span<const std::byte>()).front();

@@ -15,6 +15,9 @@ public:
     [[nodiscard]] int local_rank() const override { return ranks_.local_rank(); }
     [[nodiscard]] int local_ranks() const override { return ranks_.local_size(); }
 
+    void open(const std::string& path, const std::vector<Index>& shape, std::unique_ptr<SharedFile<float>>& file) override;
+    void open(const std::string& path, const std::vector<Index>& shape, std::unique_ptr<SharedFile<double>>& file) override;
+
     [[nodiscard]] KernelFacts write_kernel(const KernelTask<float>& task) override;
     [[nodiscard]] KernelFacts write_kernel(const KernelTask<double>& task) override;
 
