@@ -36,12 +36,13 @@ public:
     void synchronize() override;
     void limit_memory(std::uint64_t bytes) override;
 
-protected:
     /// The device, made current on this thread.
     Context& context() const {
         context_.make_current();
         return context_;
     }
+
+protected:
     const Tiling& tiling() const { return tiling_; }
 
 private:

@@ -8,9 +8,32 @@
 
 #include <algorithm>
 #include <optional>
+#include <variant>
 
 namespace ntk::cli {
 namespace {
+
+/// A rank's part of a kernel: on the host, or on its GPU where the group of GPUs factorises.
+template <class Real>
+using Part = std::variant<HostMatrix<Real>, Matrix<Real>>;
+
+/// part * right, on the host.
+template <class Real>
+HostMatrix<Real> product(const HostMatrix<Real>& part, const HostMatrix<Real>& right, int threads) {
+    HostMatrix<Real> result(part.rows(), right.cols());
+    if (!part.empty())
+        make_backend<Real>("cpu", threads)->gemm(Transpose::no, Transpose::no, 1, part.view(), right.view(), 0, result.view());
+    return result;
+}
+template <class Real>
+HostMatrix<Real> product(const Matrix<Real>& part, const HostMatrix<Real>& right, int) {
+    if (part.empty()) return {part.rows(), right.cols()};
+    const auto& backend = part.backend();
+    Matrix<Real> factor(backend, right.rows(), right.cols()), result(backend, part.rows(), right.cols());
+    backend->upload(right.view(), factor.view());
+    backend->gemm(Transpose::no, Transpose::no, 1, part.view(), factor.view(), 0, result.view());
+    return download(result);
+}
 
 template <class Real>
 class SharedSolver final : public DistributedSolver {
@@ -24,16 +47,17 @@ public:
           memory_(*task.backend, task.arguments.kernel, task.architecture, task.weights.has_value(), targets()) {
         memory_.fit_to(task.run);
         require_memory();
-        if (task.backend->info().kind == DeviceKind::cuda)
-            task.run.say("solver    ScaLAPACK on the hosts: the parts of the kernel come there from the GPUs");
+        if (task.backend->info().kind == DeviceKind::cuda) join_devices();
         source_ = task.run.timed("kernel", true, [&] {
             return KernelSource<Real>(task.backend, task.arguments.kernel, task.architecture, task.arguments.network.seed, task.weights);
         });
         source_->limit_jacobian_block(memory_.jacobian_block());
-        HostMatrix<Real> kernel = part_of(train_, task.samples.train.x);
+        Part<Real> kernel = part_of(train_, task.samples.train.x);
         cross_part_ = part_of(cross_, task.samples.test->x);
         system_ = task.run.timed("solve", true, [&] {
-            return DistributedKernelSystem<Real>(ranks, entries(train_), std::move(kernel), task.arguments.ridges.front());
+            const double ridge = task.arguments.ridges.front();
+            return devices_ ? DistributedKernelSystem<Real>(*devices_, entries(train_), std::get<Matrix<Real>>(std::move(kernel)), ridge)
+                            : DistributedKernelSystem<Real>(ranks, entries(train_), std::get<HostMatrix<Real>>(std::move(kernel)), ridge);
         });
     }
 
@@ -75,10 +99,23 @@ private:
         task_.run.say(fmt::format("grid      {} x {} ranks, blocks of {} samples", train_.grid.rows, train_.grid.cols, train_.rows.side));
     }
 
-    HostMatrix<Real> part_of(const DistributedLayout& samples, const HostMatrix<double>& rows) {
-        return task_.run.timed("kernel", true, [&] {
+    /// One rank a GPU, where NCCL and cuSOLVERMp are; else the hosts factorise.
+    void join_devices() {
+        std::string why_not;
+        devices_ = DeviceGroup<Real>::join(ranks_, task_.backend, why_not);
+        task_.run.say(devices_ ? "solver    cuSOLVERMp on the GPUs: " + devices_->libraries()
+                               : "solver    ScaLAPACK on the hosts, where the parts of the kernel come from the GPUs: " + why_not);
+    }
+
+    Part<Real> part_of(const DistributedLayout& samples, const HostMatrix<double>& rows) {
+        return task_.run.timed("kernel", true, [&]() -> Part<Real> {
             if (!is_empirical(parse_kernel(task_.arguments.kernel.kernel))) require_all_in_range(*source_, task_.backend, rows);
             KernelPart<Real> part(task_.backend, samples, ranks_.rank(), rows, task_.samples.train.x, each_);
+            if (devices_) {
+                Matrix<Real> on_device = part.compute_on_device(*source_);
+                if (samples.symmetric) devices_->mirror_lower(entries(samples), on_device.view());
+                return on_device;
+            }
             part.compute(*source_);
             if (samples.symmetric) mirror_lower(ranks_, entries(samples), part.entries().view());
             return std::move(part.entries());
@@ -114,16 +151,15 @@ private:
     [[nodiscard]] HostMatrix<Real> predictions(const HostMatrix<Real>& coefficients, const HostMatrix<Real>& start) const {
         const DistributedLayout layout = entries(cross_);
         const Index columns = coefficients.cols();
-        HostMatrix<Real> all(layout.rows.size, columns), mine(cross_part_.cols(), columns), product(cross_part_.rows(), columns);
+        HostMatrix<Real> all(layout.rows.size, columns), mine(layout.local_cols(ranks_.rank()), columns);
         if (ranks_.root() && !start.empty()) all = start;
         for (Index j = 0; j < mine.rows(); ++j)
             std::copy_n(coefficients.data() + layout.global_col(ranks_.rank(), j) * columns, columns, mine.data() + j * columns);
-        if (!cross_part_.empty())
-            make_backend<Real>("cpu", task_.run.arguments().threads)
-                ->gemm(Transpose::no, Transpose::no, 1, cross_part_.view(), std::as_const(mine).view(), 0, product.view());
-        for (Index i = 0; i < product.rows(); ++i) {
+        const HostMatrix<Real> products =
+            std::visit([&](const auto& part) { return product(part, mine, task_.run.arguments().threads); }, cross_part_);
+        for (Index i = 0; i < products.rows(); ++i) {
             Real* row = all.data() + layout.global_row(ranks_.rank(), i) * columns;
-            for (Index t = 0; t < columns; ++t) row[t] += product(i, t);
+            for (Index t = 0; t < columns; ++t) row[t] += products(i, t);
         }
         ranks_.sum(std::span(all.data(), static_cast<std::size_t>(all.size())));
         return all;
@@ -132,7 +168,8 @@ private:
     [[nodiscard]] HostMatrix<double> variance() const {
         const HostMatrix<Real> prior =
             row_by_row(task_.samples.test->x, 1, [&](const Matrix<Real>& rows) { return source_->diagonal(rows); });
-        return system_->posterior_variance(entries(cross_), cross_part_, prior).template cast<double>();
+        return std::visit([&](const auto& part) { return system_->posterior_variance(entries(cross_), part, prior); }, cross_part_)
+            .template cast<double>();
     }
 
     MpiRanks& ranks_;
@@ -141,7 +178,8 @@ private:
     DistributedLayout train_, cross_;
     KernelMemory memory_;
     std::optional<KernelSource<Real>> source_;
-    HostMatrix<Real> cross_part_;
+    std::unique_ptr<DeviceGroup<Real>> devices_;
+    Part<Real> cross_part_;
     std::optional<DistributedKernelSystem<Real>> system_;
 };
 
