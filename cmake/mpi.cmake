@@ -31,6 +31,19 @@ target_link_libraries(ntkcuda_mpi PRIVATE $<BUILD_INTERFACE:${SCALAPACK_LIBRARY}
     $<INSTALL_INTERFACE:lapacke> $<INSTALL_INTERFACE:openblas>)
 target_link_libraries(ntkcuda_mpi PRIVATE fmt::fmt OpenMP::OpenMP_CXX)
 
+# Parts that stay on GPUs, or that there are none.
+include(cmake/nvidia.cmake)
+file(GLOB NTKCUDA_MPI_DEVICE_SOURCES CONFIGURE_DEPENDS host/mpi/nvidia/*.cpp)
+list(FILTER NTKCUDA_MPI_DEVICE_SOURCES EXCLUDE REGEX "/(absent|load_libraries|link_libraries)\\.cpp$")
+if(NTKCUDA_HAS_CUSOLVERMP)
+    target_sources(ntkcuda_mpi PRIVATE ${NTKCUDA_MPI_DEVICE_SOURCES} host/mpi/nvidia/load_libraries.cpp)
+    target_link_libraries(ntkcuda_mpi PRIVATE $<BUILD_INTERFACE:ntkcuda_nvidia_headers> ${CMAKE_DL_LIBS})
+    set_source_files_properties(host/mpi/nvidia/load_libraries.cpp PROPERTIES COMPILE_DEFINITIONS
+        "NTKCUDA_NCCL_LIBRARY=\"${NCCL_LIBRARY}\";NTKCUDA_CUSOLVERMP_LIBRARY=\"${CUSOLVERMP_LIBRARY}\"")
+else()
+    target_sources(ntkcuda_mpi PRIVATE host/mpi/nvidia/absent.cpp)
+endif()
+
 file(GLOB NTKCUDA_MPI_PROGRAM_SOURCES CONFIGURE_DEPENDS host/mpi/program/*.cpp)
 add_executable(ntkcuda_mpi_cli ${NTKCUDA_MPI_PROGRAM_SOURCES} $<TARGET_OBJECTS:ntkcuda_commands>)
 set_target_properties(ntkcuda_mpi_cli PROPERTIES OUTPUT_NAME ntkcuda-mpi)

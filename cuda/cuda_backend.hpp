@@ -1,8 +1,8 @@
 #pragma once
 
 // The CUDA backend, a chain of classes like the host's (host/backend/host_backend.hpp): each file defines one concern and is
-// instantiated once. memory -> recorder -> staging -> arithmetic -> norms -> summary -> network -> random -> gram -> half gram -> infinite width ->
-// half angle -> sampler -> pairs -> solver (the complete backend).
+// instantiated once. memory -> recorder -> staging -> arithmetic -> norms -> summary -> network -> random -> gram -> half gram -> infinite
+// width -> half angle -> sampler -> pairs -> solver (the complete backend).
 
 #include "context.hpp"
 
@@ -36,12 +36,13 @@ public:
     void synchronize() override;
     void limit_memory(std::uint64_t bytes) override;
 
-protected:
     /// The device, made current on this thread.
     Context& context() const {
         context_.make_current();
         return context_;
     }
+
+protected:
     const Tiling& tiling() const { return tiling_; }
 
 private:

@@ -2,17 +2,14 @@
 
 #include "blas.hpp"
 #include "cuda_backend.hpp"
+#include "solver_work.hpp"
 
 #include "host/backend/lu_factor.hpp"
 
 #include <string>
-#include <vector>
 
 namespace ntk::cuda {
 namespace {
-
-template <class Real>
-constexpr cudaDataType data_type = std::is_same_v<Real, float> ? CUDA_R_32F : CUDA_R_64F;
 
 using Parameters = Unique<cusolverDnParams_t, cusolverDnDestroyParams>;
 
@@ -21,40 +18,6 @@ Parameters new_parameters() {
     check(cusolverDnCreateParams(&parameters), "cusolverDnCreateParams");
     return Parameters(parameters);
 }
-
-/// Work space on both sides and the status of a factorisation.
-class Work {
-public:
-    Work(Context& context, std::size_t on_device, std::size_t on_host)
-        : device_bytes(on_device), device(context, on_device), host(on_host), context_(context), info_(context, sizeof(int)) {}
-    /// Waits, since the call may still use the host's side when something after it fails.
-    ~Work() {
-        if (!waited_) (void)cudaStreamSynchronize(context_.stream());
-    }
-    Work(const Work&) = delete;
-    Work& operator=(const Work&) = delete;
-
-    int* info() { return info_.as<int>(); }
-    /// Waits; negative: an argument was wrong.
-    int fetch_info(const char* call) {
-        int info = 0;
-        check(cudaMemcpyAsync(&info, info_.as<int>(), sizeof info, cudaMemcpyDeviceToHost, context_.stream()), "cudaMemcpyAsync");
-        context_.synchronize();
-        waited_ = true;
-        if (info < 0)
-            throw Error(ErrorCode::device_failure, std::string(call) + " failed: argument " + std::to_string(-info) + " is wrong");
-        return info;
-    }
-
-    const std::size_t device_bytes;
-    const Buffer device;
-    std::vector<char> host;
-
-private:
-    Context& context_;
-    Buffer info_;
-    bool waited_ = false;
-};
 
 }  // namespace
 
@@ -68,7 +31,7 @@ CholeskyStatus CudaBackend<Real>::cholesky(MatrixView<Real> k) {
     check(cusolverDnXpotrf_bufferSize(solver, parameters.get(), CUBLAS_FILL_MODE_UPPER, k.rows(), data_type<Real>, k.data(), k.stride(),
                                       data_type<Real>, &device_bytes, &host_bytes),
           "cusolverDnXpotrf_bufferSize");
-    Work work(context, device_bytes, host_bytes);
+    SolverWork work(context, device_bytes, host_bytes);
     check(
         cusolverDnXpotrf(solver, parameters.get(), CUBLAS_FILL_MODE_UPPER, k.rows(), data_type<Real>, k.data(), k.stride(), data_type<Real>,
                          work.device.template as<void>(), work.device_bytes, work.host.data(), work.host.size(), work.info()),
@@ -103,7 +66,7 @@ LuFactor CudaBackend<Real>::lu(MatrixView<Real> a) {
     // The pivots keep the backend, whose memory they are.
     const auto release = [backend = this->shared_from_this(), &context](std::int64_t* p) { context.release(p); };
     const std::shared_ptr<std::int64_t> pivots(static_cast<std::int64_t*>(context.allocate(a.rows() * sizeof(std::int64_t))), release);
-    Work work(context, device_bytes, host_bytes);
+    SolverWork work(context, device_bytes, host_bytes);
     check(
         cusolverDnXgetrf(solver, parameters.get(), a.rows(), a.rows(), data_type<Real>, a.data(), a.stride(), pivots.get(), data_type<Real>,
                          work.device.template as<void>(), work.device_bytes, work.host.data(), work.host.size(), work.info()),
@@ -118,7 +81,7 @@ void CudaBackend<Real>::lu_solve_rows(ConstMatrixView<Real> factor, const LuFact
     Context& context = this->context();
     const cusolverDnHandle_t solver = context.solver();
     const Parameters parameters = new_parameters();
-    Work work(context, 0, 0);
+    SolverWork work(context, 0, 0);
     check(cusolverDnXgetrs(solver, parameters.get(), CUBLAS_OP_T, factor.rows(), b.rows(), data_type<Real>, factor.data(), factor.stride(),
                            static_cast<const std::int64_t*>(lu.pivots.get()), data_type<Real>, b.data(), b.stride(), work.info()),
           "cusolverDnXgetrs");
@@ -137,7 +100,7 @@ void CudaBackend<Real>::eigen(MatrixView<Real> k, MatrixView<Real> values, bool 
     check(cusolverDnXsyevd_bufferSize(solver, parameters.get(), mode, CUBLAS_FILL_MODE_UPPER, k.rows(), data_type<Real>, k.data(),
                                       k.stride(), data_type<Real>, spectrum.as<Real>(), data_type<Real>, &device_bytes, &host_bytes),
           "cusolverDnXsyevd_bufferSize");
-    Work work(context, device_bytes, host_bytes);
+    SolverWork work(context, device_bytes, host_bytes);
     check(cusolverDnXsyevd(solver, parameters.get(), mode, CUBLAS_FILL_MODE_UPPER, k.rows(), data_type<Real>, k.data(), k.stride(),
                            data_type<Real>, spectrum.as<Real>(), data_type<Real>, work.device.template as<void>(), work.device_bytes,
                            work.host.data(), work.host.size(), work.info()),

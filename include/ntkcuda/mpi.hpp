@@ -77,8 +77,35 @@ private:
     MPI_File file_ = MPI_FILE_NULL;
 };
 
-/// KernelSystem on several ranks, by ScaLAPACK: n^3 / (3 ranks) flops on each, n^2 / 2 (1 / r + 1 / c) numbers received.
-/// y and the results are the same on every rank, and so are exceptions.
+template <class Real>
+class DistributedFactor;
+
+/// The GPUs of the ranks, one each: parts of kernels stay in their memory, NCCL carries what they exchange, and cuSOLVERMp factorises. For
+/// backends of one type of number. The ranks must outlive it.
+template <class Real>
+class DeviceGroup {
+public:
+    /// Joins the device of this rank's backend with those of the others. Returns none, and says in `why_not` why, the same on every rank,
+    /// where this library was built without NCCL and cuSOLVERMp, where a rank cannot load them or has no GPU, where two ranks share one,
+    /// and where NCCL cannot join them.
+    [[nodiscard]] static std::unique_ptr<DeviceGroup> join(MpiRanks& ranks, const std::shared_ptr<Backend<Real>>& backend,
+                                                           std::string& why_not);
+    DeviceGroup() = default;
+    DeviceGroup(const DeviceGroup&) = delete;
+    DeviceGroup& operator=(const DeviceGroup&) = delete;
+    virtual ~DeviceGroup() = default;
+
+    [[nodiscard]] virtual MpiRanks& ranks() const = 0;
+    /// The libraries, with their versions.
+    [[nodiscard]] virtual std::string libraries() const = 0;
+    /// mirror_lower() of parts that are in the memory of the backends: the same numbers received, a block row at a time.
+    virtual void mirror_lower(const DistributedLayout& layout, MatrixView<Real> part) = 0;
+    /// For DistributedKernelSystem.
+    [[nodiscard]] virtual std::unique_ptr<DistributedFactor<Real>> factor(const DistributedLayout& layout, Matrix<Real> part) = 0;
+};
+
+/// KernelSystem on several ranks, by ScaLAPACK on the hosts or cuSOLVERMp on the GPUs: n^3 / (3 ranks) flops on each,
+/// n^2 / 2 (1 / r + 1 / c) numbers received. y and the results are the same on every rank, and so are exceptions.
 template <class Real>
 class DistributedKernelSystem {
 public:
@@ -86,21 +113,32 @@ public:
     /// KernelSystem, whose words it has up to 4000 rows; beyond, what is said of a refused system is its pivot and a ridge. Throws
     /// Error(out_of_memory) where a part has 2^31 entries or more, which ScaLAPACK cannot count.
     DistributedKernelSystem(MpiRanks& ranks, const DistributedLayout& layout, HostMatrix<Real> part, double ridge);
+    /// The same from parts in the memory of the group's backends, where the factor stays; of any number of entries. The group must outlive
+    /// this. Right-hand sides are solved one by one, as cuSOLVERMp has them: 2 n^2 / ranks flops each, and so are the tests of
+    /// posterior_variance.
+    DistributedKernelSystem(DeviceGroup<Real>& devices, const DistributedLayout& layout, Matrix<Real> part, double ridge);
     ~DistributedKernelSystem();
     DistributedKernelSystem(DistributedKernelSystem&&) noexcept;
     DistributedKernelSystem& operator=(DistributedKernelSystem&&) noexcept;
 
-    [[nodiscard]] const SystemReport& report() const;
+    [[nodiscard]] const SystemReport& report() const { return report_; }
     /// (K + ridge I)^{-1} y for y (n x targets).
     [[nodiscard]] HostMatrix<Real> solve(const HostMatrix<Real>& y) const;
     /// Posterior variance (tests x 1) from this rank's part of the cross kernel, whose columns lie as those of the kernel and whose rows
     /// are blocks of any side on the same grid, and the tests' own diagonal (tests x 1). Throws as KernelSystem::posterior_variance.
     [[nodiscard]] HostMatrix<Real> posterior_variance(const DistributedLayout& cross_layout, HostMatrix<Real> cross,
                                                       const HostMatrix<Real>& test_diagonal) const;
+    /// The same from a part on this rank's device.
+    [[nodiscard]] HostMatrix<Real> posterior_variance(const DistributedLayout& cross_layout, const Matrix<Real>& cross,
+                                                      const HostMatrix<Real>& test_diagonal) const;
 
 private:
-    class Factor;
-    std::unique_ptr<Factor> factor_;
+    void factorise(double ridge);
+    void require_cross(const DistributedLayout& layout, Index rows, Index cols, const HostMatrix<Real>& test_diagonal) const;
+    [[nodiscard]] HostMatrix<Real> remaining(const HostMatrix<Real>& explained, const HostMatrix<Real>& test_diagonal) const;
+
+    std::unique_ptr<DistributedFactor<Real>> factor_;
+    SystemReport report_;
 };
 
 /// The eigendecomposition of a kernel on several ranks, by ScaLAPACK on the hosts: about 9 n^3 / ranks flops on each and

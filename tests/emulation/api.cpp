@@ -102,6 +102,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
     properties->totalGlobalMem = settings.memory;
     properties->multiProcessorCount = multiprocessors;
     properties->major = compute_capability;
+    properties->uuid.bytes[0] = static_cast<char>(device);
     return cudaSuccess;
 }
 

@@ -18,7 +18,8 @@ KernelPart<Real>::KernelPart(const std::shared_ptr<Backend<Real>>& backend, cons
     : backend_(backend),
       layout_(layout),
       rank_(rank),
-      entries_(layout.local_rows(rank) * rows_per_sample, layout.local_cols(rank) * rows_per_sample) {
+      rows_(layout.local_rows(rank) * rows_per_sample),
+      cols_(layout.local_cols(rank) * rows_per_sample) {
     if (empty()) return;
     x1_ = upload(backend, samples_of(x1, layout.rows, layout.grid.row_of(rank)));
     x2_ = upload(backend, samples_of(x2, layout.cols, layout.grid.col_of(rank)));
@@ -30,7 +31,7 @@ template <class Work>
 void KernelPart<Real>::on_device(bool fresh, const Work& work) {
     if (empty()) return;
     if (backend_->info().kind == DeviceKind::cpu) return work(entries_.view());
-    Matrix<Real> device(backend_, entries_.rows(), entries_.cols());
+    Matrix<Real> device(backend_, rows_, cols_);
     if (!fresh) backend_->upload(entries_.view(), device.view());
     work(device.view());
     download(device, entries_.view());
@@ -38,7 +39,15 @@ void KernelPart<Real>::on_device(bool fresh, const Work& work) {
 
 template <class Real>
 void KernelPart<Real>::compute(const KernelSource<Real>& source, const PassGroups& groups) {
+    entries_ = HostMatrix<Real>(rows_, cols_);
     on_device(true, [&](MatrixView<Real> out) { source.cross_into(out, x1_, x2_, kernel_pieces(layout_, rank_), groups); });
+}
+
+template <class Real>
+Matrix<Real> KernelPart<Real>::compute_on_device(const KernelSource<Real>& source, const PassGroups& groups) {
+    Matrix<Real> part(backend_, rows_, cols_);
+    if (!empty()) source.cross_into(part.view(), x1_, x2_, kernel_pieces(layout_, rank_), groups);
+    return part;
 }
 
 template <class Real>

@@ -26,7 +26,7 @@ private:
     std::unique_ptr<MpiRanks> row_, col_;
 };
 
-/// The samples of a rank on their device, and its part of the kernel between them, on the host.
+/// The samples of a rank on their device, and its part of the kernel between them.
 template <class Real>
 class KernelPart {
 public:
@@ -34,12 +34,14 @@ public:
     KernelPart(const std::shared_ptr<Backend<Real>>& backend, const DistributedLayout& layout, int rank, const HostMatrix<double>& x1,
                const HostMatrix<double>& x2, Index rows_per_sample);
 
-    /// Of a symmetric kernel the blocks on and below the diagonal.
+    /// Of a symmetric kernel the blocks on and below the diagonal. The entries come to the host.
     void compute(const KernelSource<Real>& source, const PassGroups& groups);
+    /// The same; the entries stay on the device.
+    [[nodiscard]] Matrix<Real> compute_on_device(const KernelSource<Real>& source, const PassGroups& groups);
     void normalize(const KernelSource<Real>& source);
 
     [[nodiscard]] HostMatrix<Real>& entries() { return entries_; }
-    [[nodiscard]] bool empty() const { return entries_.empty(); }
+    [[nodiscard]] bool empty() const { return rows_ == 0 || cols_ == 0; }
 
 private:
     /// work(view): on the CPU on the entries where they are, else on a copy on the device, which comes back.
@@ -49,6 +51,7 @@ private:
     std::shared_ptr<Backend<Real>> backend_;
     DistributedLayout layout_;
     int rank_;
+    Index rows_, cols_;
     HostMatrix<Real> entries_;
     Matrix<Real> x1_, x2_;
 };

@@ -10,9 +10,31 @@
 
 #include <algorithm>
 #include <optional>
+#include <variant>
 
 namespace ntk::cli {
 namespace {
+
+/// A rank's part of a kernel: on the host, or on its GPU where the group of GPUs factorises.
+template <class Real>
+using Part = std::variant<HostMatrix<Real>, Matrix<Real>>;
+
+/// part * right; a part on the host is multiplied by `host`.
+template <class Real>
+HostMatrix<Real> product(const HostMatrix<Real>& part, const HostMatrix<Real>& right, const std::shared_ptr<Backend<Real>>& host) {
+    HostMatrix<Real> result(part.rows(), right.cols());
+    if (!part.empty()) host->gemm(Transpose::no, Transpose::no, 1, part.view(), right.view(), 0, result.view());
+    return result;
+}
+template <class Real>
+HostMatrix<Real> product(const Matrix<Real>& part, const HostMatrix<Real>& right, const std::shared_ptr<Backend<Real>>&) {
+    if (part.empty()) return {part.rows(), right.cols()};
+    const auto& backend = part.backend();
+    Matrix<Real> factor(backend, right.rows(), right.cols()), result(backend, part.rows(), right.cols());
+    backend->upload(right.view(), factor.view());
+    backend->gemm(Transpose::no, Transpose::no, 1, part.view(), factor.view(), 0, result.view());
+    return download(result);
+}
 
 template <class Real>
 class SharedSolver final : public DistributedSolver {
@@ -28,22 +50,24 @@ public:
         if (spectral()) DistributedSpectrum<Real>::require_countable(entries(train_));
         task_.run.say(fmt::format("grid      {} x {} ranks, blocks of {} samples", train_.grid.rows, train_.grid.cols, train_.rows.side));
         share();
-        if (task.backend->info().kind == DeviceKind::cuda)
-            task.run.say("solver    ScaLAPACK on the hosts: the parts of the kernel come there from the GPUs");
+        if (task.backend->info().kind == DeviceKind::cuda) join_devices();
         source_ = task.run.timed("kernel", true, [&] {
             return KernelSource<Real>(task.backend, task.arguments.kernel, task.architecture, task.arguments.network.seed, task.weights);
         });
         source_->limit_jacobian_block(memory_.jacobian_block());
-        HostMatrix<Real> kernel = part_of(train_, train_passes_, task.samples.train.x);
+        Part<Real> kernel = part_of(train_, train_passes_, task.samples.train.x);
         cross_part_ = part_of(cross_, cross_passes_, task.samples.test->x);
         task.run.timed("solve", true, [&] {
-            if (!spectral()) {
-                system_.emplace(ranks, entries(train_), std::move(kernel), task.arguments.ridges.front());
-                return;
+            const double ridge = task.arguments.ridges.front();
+            if (devices_) {
+                system_.emplace(*devices_, entries(train_), std::get<Matrix<Real>>(std::move(kernel)), ridge);
+            } else if (!spectral()) {
+                system_.emplace(ranks, entries(train_), std::get<HostMatrix<Real>>(std::move(kernel)), ridge);
+            } else {
+                const double resolution = kernel_resolution(task.arguments.kernel, entries(train_).rows.size);
+                if (task.arguments.run.fast()) task_.run.report_resolution(resolution);
+                spectrum_.emplace(ranks, entries(train_), std::get<HostMatrix<Real>>(std::move(kernel)), host_, resolution);
             }
-            const double resolution = kernel_resolution(task.arguments.kernel, entries(train_).rows.size);
-            if (task.arguments.run.fast()) task_.run.report_resolution(resolution);
-            spectrum_.emplace(ranks, entries(train_), std::move(kernel), host_, resolution);
         });
     }
 
@@ -109,11 +133,25 @@ private:
         return share_passes(task_.run, task_.arguments.kernel, task_.architecture, memory_, samples);
     }
 
-    HostMatrix<Real> part_of(const DistributedLayout& samples, const PassSharing& passes, const HostMatrix<double>& rows) {
-        return task_.run.timed("kernel", true, [&] {
+    /// One rank a GPU, where NCCL and cuSOLVERMp are and a Cholesky factor is wanted; else the hosts solve.
+    void join_devices() {
+        std::string why_not = "eigenvectors are computed there";
+        if (!spectral()) devices_ = DeviceGroup<Real>::join(ranks_, task_.backend, why_not);
+        task_.run.say(devices_ ? "solver    cuSOLVERMp on the GPUs: " + devices_->libraries()
+                               : "solver    ScaLAPACK on the hosts, where the parts of the kernel come from the GPUs: " + why_not);
+    }
+
+    Part<Real> part_of(const DistributedLayout& samples, const PassSharing& passes, const HostMatrix<double>& rows) {
+        return task_.run.timed("kernel", true, [&]() -> Part<Real> {
             if (!is_empirical(parse_kernel(task_.arguments.kernel.kernel))) require_all_in_range(*source_, task_.backend, rows);
             KernelPart<Real> part(task_.backend, samples, ranks_.rank(), rows, task_.samples.train.x, each_);
-            part.compute(*source_, GridGroups(ranks_, samples.grid, passes.passes).groups());
+            const GridGroups sharing(ranks_, samples.grid, passes.passes);
+            if (devices_) {
+                Matrix<Real> on_device = part.compute_on_device(*source_, sharing.groups());
+                if (samples.symmetric) devices_->mirror_lower(entries(samples), on_device.view());
+                return on_device;
+            }
+            part.compute(*source_, sharing.groups());
             if (samples.symmetric) mirror_lower(ranks_, entries(samples), part.entries().view());
             return std::move(part.entries());
         });
@@ -148,15 +186,14 @@ private:
     [[nodiscard]] HostMatrix<Real> predictions(const HostMatrix<Real>& coefficients, const HostMatrix<Real>& start) const {
         const DistributedLayout layout = entries(cross_);
         const Index columns = coefficients.cols();
-        HostMatrix<Real> all(layout.rows.size, columns), mine(cross_part_.cols(), columns), product(cross_part_.rows(), columns);
+        HostMatrix<Real> all(layout.rows.size, columns), mine(layout.local_cols(ranks_.rank()), columns);
         if (ranks_.root() && !start.empty()) all = start;
         for (Index j = 0; j < mine.rows(); ++j)
             std::copy_n(coefficients.data() + layout.global_col(ranks_.rank(), j) * columns, columns, mine.data() + j * columns);
-        if (!cross_part_.empty())
-            host_->gemm(Transpose::no, Transpose::no, 1, cross_part_.view(), std::as_const(mine).view(), 0, product.view());
-        for (Index i = 0; i < product.rows(); ++i) {
+        const HostMatrix<Real> products = std::visit([&](const auto& part) { return product(part, mine, host_); }, cross_part_);
+        for (Index i = 0; i < products.rows(); ++i) {
             Real* row = all.data() + layout.global_row(ranks_.rank(), i) * columns;
-            for (Index t = 0; t < columns; ++t) row[t] += product(i, t);
+            for (Index t = 0; t < columns; ++t) row[t] += products(i, t);
         }
         ranks_.sum(std::span(all.data(), static_cast<std::size_t>(all.size())));
         return all;
@@ -165,7 +202,8 @@ private:
     [[nodiscard]] HostMatrix<double> variance() const {
         const HostMatrix<Real> prior =
             row_by_row(task_.samples.test->x, 1, [&](const Matrix<Real>& rows) { return source_->diagonal(rows); });
-        return system_->posterior_variance(entries(cross_), cross_part_, prior).template cast<double>();
+        return std::visit([&](const auto& part) { return system_->posterior_variance(entries(cross_), part, prior); }, cross_part_)
+            .template cast<double>();
     }
 
     MpiRanks& ranks_;
@@ -176,7 +214,8 @@ private:
     std::shared_ptr<Backend<Real>> host_ = make_backend<Real>("cpu", task_.run.arguments().threads);
     PassSharing train_passes_, cross_passes_;
     std::optional<KernelSource<Real>> source_;
-    HostMatrix<Real> cross_part_;
+    std::unique_ptr<DeviceGroup<Real>> devices_;
+    Part<Real> cross_part_;
     std::optional<DistributedKernelSystem<Real>> system_;  ///< or spectrum_, where the predictions are spectral
     std::optional<DistributedSpectrum<Real>> spectrum_;
 };

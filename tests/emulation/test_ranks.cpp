@@ -1,0 +1,99 @@
+// ntkcuda-mpi with a GPU for each rank: NCCL and cuSOLVERMp, emulated, give what one process gives on the CPU.
+
+#include "support/program.hpp"
+
+#include <ntkcuda/array_file.hpp>
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include <cmath>
+
+namespace ntk {
+namespace {
+
+using namespace testing;
+using ::testing::HasSubstr;
+
+/// `devices`: of the machine, for all ranks.
+Outcome run_ranks(const TemporaryFolder& folder, int ranks, int devices, const std::string& arguments) {
+    const std::string command = fmt::format("cd '{}' && env {} EMULATED_DEVICES={} {} -np {} {} {} >.out 2>.err", folder.path(""),
+                                            NTKCUDA_MPI_ENVIRONMENT, devices, NTKCUDA_MPIRUN, ranks, NTKCUDA_MPI_PROGRAM, arguments);
+    const int status = std::system(command.c_str());
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_bytes(folder.path(".out")), read_bytes(folder.path(".err"))};
+}
+
+nlohmann::json results(const TemporaryFolder& folder, const std::string& run) {
+    return nlohmann::json::parse(read_bytes(folder.path(run + "/run.json")))["results"];
+}
+
+void expect_same_array(const TemporaryFolder& folder, const std::string& name, double tolerance) {
+    const Array a = read_npy(folder.path("one/" + name)), b = read_npy(folder.path("all/" + name));
+    ASSERT_EQ(a.shape, b.shape);
+    for (std::size_t i = 0; i < a.values.size(); ++i) ASSERT_NEAR(a.values[i], b.values[i], tolerance) << name << ": entry " << i;
+}
+
+constexpr const char* on_devices = "solver    cuSOLVERMp on the GPUs: NCCL 2.28.9, cuSOLVERMp 0.9.0";
+
+/// `files` beside the predictions are compared as well.
+void expect_same_predictions(const std::string& arguments, const std::vector<int>& ranks, bool variance = false,
+                             const std::string& engine = on_devices, int devices = 6) {
+    const TemporaryFolder folder;
+    const Outcome one = run_program(folder, "predict --device cpu " + arguments + " --quiet --out one");
+    ASSERT_EQ(one.code, 0) << one.err;
+    for (const int size : ranks) {
+        SCOPED_TRACE(fmt::format("{} on {} ranks", arguments, size));
+        const Outcome all = run_ranks(folder, size, devices, "predict --device cuda " + arguments + " --out all");
+        ASSERT_EQ(all.code, 0) << all.err << all.out;
+        EXPECT_THAT(all.out, HasSubstr(engine));
+        const auto expected = results(folder, "one"), found = results(folder, "all");
+        EXPECT_EQ(expected["accuracy"], found["accuracy"]);
+        EXPECT_NEAR(expected["log_determinant"], found["log_determinant"], 1e-9 * std::fabs(expected["log_determinant"].get<double>()));
+        EXPECT_NEAR(expected["condition"], found["condition"], 1e-9 * expected["condition"].get<double>());
+        expect_same_array(folder, "predictions.npy", 1e-10);
+        if (variance) expect_same_array(folder, "variance.npy", 1e-10);
+        std::filesystem::remove_all(folder.path("all"));
+    }
+}
+
+TEST(EmulatedRanks, Predictions) { expect_same_predictions("--samples 60 --ridge 1e-2", {2, 3, 4, 6}); }
+TEST(EmulatedRanks, PredictionsOfFewerSamplesThanRanks) { expect_same_predictions("--samples 4 --ridge 1e-2", {6}); }
+TEST(EmulatedRanks, Posterior) { expect_same_predictions("--samples 53 --kernel nngp --posterior --ridge 0.1", {2, 4, 6}, true); }
+TEST(EmulatedRanks, PredictionsOfEveryOutputFromTheNetworksOwn) {
+    expect_same_predictions("--samples 31 --kernel empirical-ntk --width 16 --block full --initial-function --ridge 0.1", {6});
+}
+/// NCCL refuses them, and the hosts do the work of the devices.
+TEST(EmulatedRanks, TwoOnOneDeviceFactoriseOnTheHosts) {
+    expect_same_predictions(
+        "--samples 53 --kernel nngp --posterior --ridge 0.1", {2}, true,
+        "solver    ScaLAPACK on the hosts, where the parts of the kernel come from the GPUs: ranks 0 and 1 share a GPU, and NCCL", 1);
+}
+
+/// Single precision gives the digits that the condition of its system leaves.
+TEST(EmulatedRanks, PredictionsInSinglePrecision) {
+    const TemporaryFolder folder;
+    const std::string arguments = "predict --samples 53 --kernel nngp --ridge 0.1 ";
+    ASSERT_EQ(run_program(folder, arguments + "--device cpu --quiet --out one").code, 0);
+    const Outcome all = run_ranks(folder, 3, 3, arguments + "--device cuda --precision fp32 --out all");
+    ASSERT_EQ(all.code, 0) << all.err;
+    EXPECT_THAT(all.out, HasSubstr(on_devices));
+    expect_same_array(folder, "predictions.npy", std::numeric_limits<float>::epsilon() * results(folder, "one")["condition"].get<double>());
+}
+
+TEST(EmulatedRanks, ARefusedSystemIsToldAsByOneRank) {
+    const TemporaryFolder folder;
+    std::string csv = "a,b,y\n";
+    for (int i = 0; i < 12; ++i) csv += fmt::format("{},{},{}\n", i % 4, i % 3 % 2, i);
+    folder.file("twice.csv", csv);
+    const std::string arguments = "predict --data twice.csv --task regression --kernel empirical-ntk --width 4 --out P";
+    const Outcome all = run_ranks(folder, 3, 3, arguments + " --device cuda");
+    EXPECT_EQ(all.code, 3) << all.err;
+    EXPECT_THAT(all.out, HasSubstr(on_devices));
+    EXPECT_THAT(all.err, HasSubstr("equal samples"));
+    EXPECT_FALSE(std::filesystem::exists(folder.path("P/predictions.npy")));
+}
+
+}  // namespace
+}  // namespace ntk
