@@ -44,8 +44,8 @@ DistributedLayout row_layout(int ranks, Index rows, Index cols) {
 }
 
 CyclicAxis pass_shares(Index samples, int ranks) {
-    const Index blocks = (samples + ranks * rounded_to - 1) / (ranks * rounded_to);
-    return {samples, std::max<Index>(1, blocks) * rounded_to, ranks};
+    const Index blocks = (samples + ranks * uncut_rows - 1) / (ranks * uncut_rows);
+    return {samples, std::max<Index>(1, blocks) * uncut_rows, ranks};
 }
 
 std::vector<KernelPiece> kernel_pieces(const DistributedLayout& samples, int rank) {

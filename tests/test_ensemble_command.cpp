@@ -1,5 +1,4 @@
-#include "support/paths.hpp"
-#include "support/program.hpp"
+#include "support/process.hpp"
 
 #include <ntkcuda/array_file.hpp>
 
@@ -7,7 +6,9 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include <chrono>
 #include <filesystem>
+#include <thread>
 
 namespace ntk {
 namespace {
@@ -69,13 +70,16 @@ TEST(EnsembleCommand, GoesOnAfterBeingKilled) {
     const TemporaryFolder folder;
     const std::string long_law = "ensemble --data sphere:n=3,d=4,seed=1 --depth 4 --width 60 --device cpu --quiet --networks 200000 --out ";
     ASSERT_EQ(run_program(folder, long_law + "whole").code, 0);
-    for (const char* seconds : {"0.1", "0.3", "0.7"}) {
-        const std::string kill =
-            "cd '" + folder.path("") + "' && timeout -s KILL " + seconds + " '" + paths::program + "' " + long_law + "killed";
-        (void)!std::system(kill.c_str());
+    const std::string saved = folder.path("killed/state/ensemble.npy");
+    const auto kept = [&] { return std::filesystem::exists(saved) ? read_npy(saved).values.at(0) : 0; };  // networks
+    for (int kill = 0; kill < 3; ++kill) {
+        const double before = kept();
+        RunningProgram program(folder, long_law + "killed");
+        while (kept() <= before && program.running()) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+        program.kill();
     }
     // Something was kept, and it is not damaged.
-    EXPECT_GT(read_npy(folder.path("killed/state/ensemble.npy")).values.at(0), 0);
+    EXPECT_GT(kept(), 0);
     ASSERT_EQ(run_program(folder, long_law + "killed").code, 0);
     expect_same_files(folder, "killed", "whole");
 }

@@ -43,6 +43,11 @@ public:
         pid_ = 0;
         return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
     }
+    /// Whether it has not ended yet.
+    [[nodiscard]] bool running() const {
+        siginfo_t info{};
+        return waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == 0;
+    }
     [[nodiscard]] pid_t pid() const { return pid_; }
 
 private:
