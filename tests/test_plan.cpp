@@ -1,6 +1,7 @@
 // The plan of a run: work by exact small formulas, memory as the run plans it, the same refusals, and nothing computed or left.
 
 #include "support/program.hpp"
+#include "support/rates.hpp"
 
 #include <ntkcuda/ntkcuda.hpp>
 
@@ -193,13 +194,6 @@ TEST(PlanShapes, OfNpyByTheHeader) {
     const std::string whole = read_bytes(folder.path("x.npy"));
     (void)folder.file("x.npy", whole.substr(0, whole.size() - 1));
     expect_error(ErrorCode::io, {"x.npy", "truncated"}, [&] { (void)load_shape(options); });
-}
-
-/// Rates that need no measuring, of a device with so many bytes.
-std::string rates_of(double bytes) {
-    Json table;
-    for (const Operation operation : all_operations()) table[to_string(operation)] = {{"per_second", 1e9}, {"half_at", 0}};
-    return Json{{"device", "a device"}, {"kind", "cpu"}, {"source", "made up"}, {"memory", bytes}, {"fp64", table}, {"fp32", table}}.dump();
 }
 
 Json plan_of(const TemporaryFolder& folder, const std::string& arguments) {
