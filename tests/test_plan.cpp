@@ -2,6 +2,7 @@
 
 #include "support/paths.hpp"
 #include "support/program.hpp"
+#include "support/rates.hpp"
 
 #include <ntkcuda/ntkcuda.hpp>
 
@@ -243,14 +244,7 @@ TEST(PlanShapes, OfNpyByTheHeader) {
     expect_error(ErrorCode::io, {"x.npy", "truncated"}, [&] { (void)load_shape(options); });
 }
 
-/// Rates that need no measuring, of a device with so many bytes.
-std::string rates_of(double bytes) {
-    Json table;
-    for (const Operation operation : all_operations()) table[to_string(operation)] = {{"per_second", 1e9}, {"half_at", 0}};
-    return Json{{"device", "a device"}, {"kind", "cpu"}, {"source", "made up"}, {"memory", bytes}, {"fp64", table}, {"fp32", table}}.dump();
-}
-
-/// The same with links of so many bytes a second.
+/// Made-up rates with links of so many bytes a second.
 std::string rates_with_link(double per_second) {
     Json rates = Json::parse(rates_of(0x1p36));
     rates["fp64"]["link"]["per_second"] = per_second;

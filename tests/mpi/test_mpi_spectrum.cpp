@@ -99,10 +99,11 @@ TEST(DistributedSpectrum, RefusesInTheWordsOfOneRank) {
     for (const double resolution : {0.0, 10.0}) {  // too coarse for its eigenvalues
         const KernelSpectrum<double> one(upload(cpu, k), resolution);
         const auto all = spread<double>(ranks, k, resolution);
-        if (resolution > 0)
+        if (resolution > 0) {
             EXPECT_EQ(words_of([&] { (void)all.ridge_coefficients(y, 0.5); }), words_of([&] { (void)one.ridge_coefficients(y, 0.5); }));
-        else
+        } else {
             EXPECT_NO_THROW((void)all.ridge_coefficients(y, 0.5));
+        }
     }
     k(33, 33) = -1;
     const KernelSpectrum<double> one(upload(cpu, k));
