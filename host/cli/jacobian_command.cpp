@@ -56,7 +56,7 @@ private:
         if (rows.backend()->info().kind == DeviceKind::cpu)
             shared_->write(layout, rows.view());
         else
-            shared_->write(layout, std::as_const(download(rows)).view());
+            shared_->write(layout, download(rows).view());
         shared_->finish();
     }
     void write_pieces(const Run& run, Matrix<Real> rows) {
