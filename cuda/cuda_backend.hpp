@@ -1,8 +1,8 @@
 #pragma once
 
 // The CUDA backend, a chain of classes like the host's (host/backend/host_backend.hpp): each file defines one concern and is
-// instantiated once. memory -> recorder -> staging -> arithmetic -> norms -> summary -> network -> random -> gram -> half gram -> infinite width ->
-// half angle -> sampler -> pairs -> solver (the complete backend).
+// instantiated once. memory -> recorder -> staging -> arithmetic -> norms -> summary -> network -> random -> gram -> half gram -> infinite
+// width -> half angle -> sampler -> pairs -> solver (the complete backend).
 
 #include "context.hpp"
 

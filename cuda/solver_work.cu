@@ -22,8 +22,7 @@ int SolverWork::fetch_info(const char* call) {
     check(cudaMemcpyAsync(&info, info_.as<int>(), sizeof info, cudaMemcpyDeviceToHost, context_.stream()), "cudaMemcpyAsync");
     context_.synchronize();
     waited_ = true;
-    if (info < 0)
-        throw Error(ErrorCode::device_failure, std::string(call) + " failed: argument " + std::to_string(-info) + " is wrong");
+    if (info < 0) throw Error(ErrorCode::device_failure, std::string(call) + " failed: argument " + std::to_string(-info) + " is wrong");
     return info;
 }
 

@@ -12,8 +12,8 @@ namespace ntk {
 /// Up to here a refused system is gathered, so that one rank says of it what KernelSystem says.
 inline constexpr Index gathered_up_to = 4000;
 
-/// A symmetric matrix K of which each rank has its part, and then its Cholesky factor. All functions are collective, and what they return is
-/// the same on every rank.
+/// A symmetric matrix K of which each rank has its part, and then its Cholesky factor. All functions are collective, and what they return
+/// is the same on every rank.
 template <class Real>
 class DistributedFactor {
 public:

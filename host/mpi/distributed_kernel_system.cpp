@@ -42,10 +42,10 @@ struct Refused {
         const Index n = factor.n();
         if (n <= gathered_up_to) refuse_as_one_rank();
         const double rounding = static_cast<double>(std::max<Index>(n, 100)) * epsilon<Real> * norm;
-        throw Error(ErrorCode::not_positive_definite,
-                    fmt::format("the kernel matrix of {} rows {}, where rounding amounts to {:.1e}; try a ridge of {:.1e} (--ridge){}", n,
-                                why, rounding, ridge + lifting_ridge(0, rounding),
-                                sizeof(Real) < sizeof(double) ? ", or --precision fp64" : ""));
+        throw Error(
+            ErrorCode::not_positive_definite,
+            fmt::format("the kernel matrix of {} rows {}, where rounding amounts to {:.1e}; try a ridge of {:.1e} (--ridge){}", n, why,
+                        rounding, ridge + lifting_ridge(0, rounding), sizeof(Real) < sizeof(double) ? ", or --precision fp64" : ""));
     }
 
 private:

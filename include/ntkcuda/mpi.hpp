@@ -79,9 +79,9 @@ class DistributedFactor;
 template <class Real>
 class DeviceGroup {
 public:
-    /// Joins the device of this rank's backend with those of the others. Returns none, and says in `why_not` why, the same on every rank, where
-    /// this library was built without NCCL and cuSOLVERMp, where a rank cannot load them or has no GPU, where two ranks share one, and where
-    /// NCCL cannot join them.
+    /// Joins the device of this rank's backend with those of the others. Returns none, and says in `why_not` why, the same on every rank,
+    /// where this library was built without NCCL and cuSOLVERMp, where a rank cannot load them or has no GPU, where two ranks share one,
+    /// and where NCCL cannot join them.
     [[nodiscard]] static std::unique_ptr<DeviceGroup> join(MpiRanks& ranks, const std::shared_ptr<Backend<Real>>& backend,
                                                            std::string& why_not);
     DeviceGroup() = default;

@@ -19,9 +19,8 @@ using ::testing::HasSubstr;
 
 /// `devices`: of the machine, for all ranks.
 Outcome run_ranks(const TemporaryFolder& folder, int ranks, int devices, const std::string& arguments) {
-    const std::string command =
-        fmt::format("cd '{}' && env {} EMULATED_DEVICES={} {} -np {} {} {} >.out 2>.err", folder.path(""), NTKCUDA_MPI_ENVIRONMENT, devices,
-                    NTKCUDA_MPIRUN, ranks, NTKCUDA_MPI_PROGRAM, arguments);
+    const std::string command = fmt::format("cd '{}' && env {} EMULATED_DEVICES={} {} -np {} {} {} >.out 2>.err", folder.path(""),
+                                            NTKCUDA_MPI_ENVIRONMENT, devices, NTKCUDA_MPIRUN, ranks, NTKCUDA_MPI_PROGRAM, arguments);
     const int status = std::system(command.c_str());
     return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_bytes(folder.path(".out")), read_bytes(folder.path(".err"))};
 }

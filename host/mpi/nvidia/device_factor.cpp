@@ -31,8 +31,7 @@ DeviceFactor<Real>::DeviceFactor(const Group<Real>& group, const DistributedLayo
       group_(group),
       part_(std::move(part)),
       nothing_(group.context(), sizeof(Real)),
-      grid_(group.grid(of_kernel.grid)),
-      description_(group.describe(grid_.get(), of_kernel, part_.cols())) {}
+      description_(group.describe(of_kernel, part_.cols())) {}
 
 template <class Real>
 std::vector<double> DeviceFactor<Real>::diagonal() const {
@@ -67,7 +66,8 @@ std::vector<double> DeviceFactor<Real>::column_sums() const {
 
 template <class Real>
 void DeviceFactor<Real>::add_to_diagonal(double value) {
-    for (const KernelPiece& piece : diagonal_pieces(layout(), rank())) group_.backend()->add_to_diagonal(value, block_of(part_.view(), piece));
+    for (const KernelPiece& piece : diagonal_pieces(layout(), rank()))
+        group_.backend()->add_to_diagonal(value, block_of(part_.view(), piece));
 }
 
 template <class Real>
@@ -82,8 +82,8 @@ int DeviceFactor<Real>::factorise() {
     cuda::SolverWork work(group_.context(), device_bytes, host_bytes);
     work.clear_info();
     cuda::check(group_.nvidia().cusolverMpPotrf(group_.solver(), triangle, n(), k, first_index, first_index, description_.get(),
-                                                cuda::data_type<Real>, work.device.template as<void>(), work.device_bytes,
-                                                work.host.data(), work.host.size(), work.info()),
+                                                cuda::data_type<Real>, work.device.template as<void>(), work.device_bytes, work.host.data(),
+                                                work.host.size(), work.info()),
                 "cusolverMpPotrf");
     return first_of_all(this->ranks(), work.fetch_info("cusolverMpPotrf"));
 }
@@ -91,7 +91,7 @@ int DeviceFactor<Real>::factorise() {
 template <class Real>
 void DeviceFactor<Real>::solve_rows(Index count, Matrix<Real>& b) const {
     constexpr std::int64_t at_once = 1;  // as many right-hand sides as cuSOLVERMp's documentation allows
-    const Description description = group_.describe(grid_.get(), sides_layout(count), b.cols());
+    const Description description = group_.describe(sides_layout(count), b.cols());
     const Real* const k = address(part_.view());
     Real* const x = address(b.view());
     std::size_t device_bytes = 0, host_bytes = 0;
@@ -102,12 +102,11 @@ void DeviceFactor<Real>::solve_rows(Index count, Matrix<Real>& b) const {
     cuda::SolverWork work(group_.context(), device_bytes, host_bytes);
     for (Index column = 0; column < count; ++column) {
         work.clear_info();
-        cuda::check(
-            group_.nvidia().cusolverMpPotrs(group_.solver(), triangle, n(), at_once, k, first_index, first_index, description_.get(), x,
-                                            first_index, first_index + column, description.get(), cuda::data_type<Real>,
-                                            work.device.template as<void>(), work.device_bytes, work.host.data(), work.host.size(),
-                                            work.info()),
-            "cusolverMpPotrs");
+        cuda::check(group_.nvidia().cusolverMpPotrs(group_.solver(), triangle, n(), at_once, k, first_index, first_index,
+                                                    description_.get(), x, first_index, first_index + column, description.get(),
+                                                    cuda::data_type<Real>, work.device.template as<void>(), work.device_bytes,
+                                                    work.host.data(), work.host.size(), work.info()),
+                    "cusolverMpPotrs");
         (void)work.fetch_info("cusolverMpPotrs");
     }
 }

@@ -30,8 +30,7 @@ void mirror_row(const Group<Real>& group, const MirroredBlocks& blocks, Index ro
         for (std::size_t k = 0; k < next.blocks.size(); ++k)
             cuda::transpose<Real>(group.context(), blocks.source(part, row, next.blocks[k]), next.block(k, side));
     });
-    blocks.for_each_sender(row,
-                           [&](int rank, std::vector<Index> columns) { received.push_back(message(rank, std::move(columns))); });
+    blocks.for_each_sender(row, [&](int rank, std::vector<Index> columns) { received.push_back(message(rank, std::move(columns))); });
     group.exchange([&] {
         for (const Message<Real>& each : sent) group.send(each.values.view(), each.rank);
         for (Message<Real>& each : received) group.receive(each.values.view(), each.rank);

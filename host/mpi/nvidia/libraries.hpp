@@ -1,7 +1,7 @@
 #pragma once
 
-// What is called of NCCL and cuSOLVERMp. They are loaded where ranks join their GPUs, and not before: cuSOLVERMp is linked with the driver, and
-// a program linked with it would not start where there is none.
+// What is called of NCCL and cuSOLVERMp. They are loaded where ranks join their GPUs, and not before: cuSOLVERMp is linked with the driver,
+// and a program linked with it would not start where there is none.
 
 #include <cusolverMp.h>
 #include <nccl.h>
@@ -15,28 +15,28 @@
 #endif
 
 /// FUNCTION(name) for each of them.
-#define NTKCUDA_NVIDIA_FUNCTIONS(FUNCTION)                                                                                            \
-    FUNCTION(ncclGetVersion)                                                                                                          \
-    FUNCTION(ncclGetUniqueId)                                                                                                         \
-    FUNCTION(ncclCommInitRank)                                                                                                        \
-    FUNCTION(ncclCommDestroy)                                                                                                         \
-    FUNCTION(ncclCommAbort)                                                                                                           \
-    FUNCTION(ncclGetErrorString)                                                                                                      \
-    FUNCTION(ncclGetLastError)                                                                                                        \
-    FUNCTION(ncclGroupStart)                                                                                                          \
-    FUNCTION(ncclGroupEnd)                                                                                                            \
-    FUNCTION(ncclSend)                                                                                                                \
-    FUNCTION(ncclRecv)                                                                                                                \
-    FUNCTION(cusolverMpCreate)                                                                                                        \
-    FUNCTION(cusolverMpDestroy)                                                                                                       \
-    FUNCTION(cusolverMpGetVersion)                                                                                                    \
-    FUNCTION(cusolverMpCreateDeviceGrid)                                                                                              \
-    FUNCTION(cusolverMpDestroyGrid)                                                                                                   \
-    FUNCTION(cusolverMpCreateMatrixDesc)                                                                                              \
-    FUNCTION(cusolverMpDestroyMatrixDesc)                                                                                             \
-    FUNCTION(cusolverMpPotrf_bufferSize)                                                                                              \
-    FUNCTION(cusolverMpPotrf)                                                                                                         \
-    FUNCTION(cusolverMpPotrs_bufferSize)                                                                                              \
+#define NTKCUDA_NVIDIA_FUNCTIONS(FUNCTION) \
+    FUNCTION(ncclGetVersion)               \
+    FUNCTION(ncclGetUniqueId)              \
+    FUNCTION(ncclCommInitRank)             \
+    FUNCTION(ncclCommDestroy)              \
+    FUNCTION(ncclCommAbort)                \
+    FUNCTION(ncclGetErrorString)           \
+    FUNCTION(ncclGetLastError)             \
+    FUNCTION(ncclGroupStart)               \
+    FUNCTION(ncclGroupEnd)                 \
+    FUNCTION(ncclSend)                     \
+    FUNCTION(ncclRecv)                     \
+    FUNCTION(cusolverMpCreate)             \
+    FUNCTION(cusolverMpDestroy)            \
+    FUNCTION(cusolverMpGetVersion)         \
+    FUNCTION(cusolverMpCreateDeviceGrid)   \
+    FUNCTION(cusolverMpDestroyGrid)        \
+    FUNCTION(cusolverMpCreateMatrixDesc)   \
+    FUNCTION(cusolverMpDestroyMatrixDesc)  \
+    FUNCTION(cusolverMpPotrf_bufferSize)   \
+    FUNCTION(cusolverMpPotrf)              \
+    FUNCTION(cusolverMpPotrs_bufferSize)   \
     FUNCTION(cusolverMpPotrs)
 
 namespace ntk::nvidia {

@@ -1,5 +1,5 @@
-// cuSOLVERMp on ScaLAPACK. What its documentation (0.7) demands is refused otherwise, the other triangle of a factorised matrix is unset, and
-// work space is overwritten, so that nobody relies on more.
+// cuSOLVERMp on ScaLAPACK. What its documentation (0.7) demands is refused otherwise, the other triangle of a factorised matrix is unset,
+// and work space is overwritten, so that nobody relies on more.
 
 #include "library_call.hpp"
 #include "handles.hpp"
@@ -65,8 +65,8 @@ Operand operand(const Real* data, const cusolverMpMatrixDescriptor& a, bool writ
     return {data, a.local_rows(), a.local_cols(), a.leading, sizeof(Real), written};
 }
 
-cusolverStatus_t queue(cusolverMpHandle_t handle, std::vector<Operand> operands, const cusolverMpMatrixDescriptor& a,
-                       const WorkSpace& work, std::function<int()> call) {
+cusolverStatus_t queue(cusolverMpHandle_t handle, std::vector<Operand> operands, const cusolverMpMatrixDescriptor& a, const WorkSpace& work,
+                       std::function<int()> call) {
     const std::size_t needed = device_work(a);
     if (work.device_bytes < needed || work.host_bytes < host_work || !work.host || !sound(operands)) return CUSOLVER_STATUS_INVALID_VALUE;
     if (!on_device(work.device, needed) || !on_device(work.info, sizeof(int)))
@@ -145,9 +145,10 @@ cusolverStatus_t cusolverMpGetVersion(cusolverMpHandle_t handle, int* version) {
 
 cusolverStatus_t cusolverMpCreateDeviceGrid(cusolverMpHandle_t handle, cusolverMpGrid_t* grid, const ncclComm_t group, int32_t rows,
                                             int32_t cols, const cusolverMpGridMapping_t mapping) {
-    if (fails("cusolverMpCreateDeviceGrid")) return CUSOLVER_STATUS_ALLOC_FAILED;
-    int size = 0, rank = 0;
-    MPI_Comm_size(existing_handle(group).ranks, &size);
+    int failed = fails("cusolverMpCreateDeviceGrid"), size = 0, rank = 0;
+    MPI_Allreduce(MPI_IN_PLACE, &failed, 1, MPI_INT, MPI_MAX, existing_handle(group).ranks);  // on all ranks alike
+    if (failed) return CUSOLVER_STATUS_ALLOC_FAILED;
+    MPI_Comm_size(group->ranks, &size);
     MPI_Comm_rank(group->ranks, &rank);
     if (mapping != CUSOLVERMP_GRID_MAPPING_COL_MAJOR || rows < 1 || cols < 1 || rows * cols != size) return CUSOLVER_STATUS_INVALID_VALUE;
     const ntk::RankGrid ranks{cols, rows};
@@ -204,9 +205,9 @@ cusolverStatus_t cusolverMpPotrf(cusolverMpHandle_t handle, cublasFillMode_t fil
                               : factorise<double>(pdpotrf_, handle, fill, n, a, found, work);
 }
 
-cusolverStatus_t cusolverMpPotrs_bufferSize(cusolverMpHandle_t handle, cublasFillMode_t fill, int64_t n, int64_t, const void* a,
-                                            int64_t ia, int64_t ja, cusolverMpMatrixDescriptor_t description, const void*, int64_t,
-                                            int64_t, cusolverMpMatrixDescriptor_t, cudaDataType_t type, size_t* device, size_t* host) {
+cusolverStatus_t cusolverMpPotrs_bufferSize(cusolverMpHandle_t handle, cublasFillMode_t fill, int64_t n, int64_t, const void* a, int64_t ia,
+                                            int64_t ja, cusolverMpMatrixDescriptor_t description, const void*, int64_t, int64_t,
+                                            cusolverMpMatrixDescriptor_t, cudaDataType_t type, size_t* device, size_t* host) {
     return cusolverMpPotrf_bufferSize(handle, fill, n, a, ia, ja, description, type, device, host);
 }
 

@@ -46,7 +46,8 @@ void run(MPI_Comm ranks, const std::vector<Transfer>& transfers) {
 ncclResult_t close_group() {
     OpenGroup closed = std::exchange(open_group(), {});
     if (closed.transfers.empty()) return ncclSuccess;
-    enqueue(closed.stream, [ranks = existing_handle(closed.group).ranks, transfers = std::move(closed.transfers)] { run(ranks, transfers); });
+    enqueue(closed.stream,
+            [ranks = existing_handle(closed.group).ranks, transfers = std::move(closed.transfers)] { run(ranks, transfers); });
     return ncclSuccess;
 }
 
