@@ -31,8 +31,7 @@ DeviceFactor<Real>::DeviceFactor(const Group<Real>& group, const DistributedLayo
       group_(group),
       part_(std::move(part)),
       nothing_(group.context(), sizeof(Real)),
-      grid_(group.grid(of_kernel.grid)),
-      description_(group.describe(grid_.get(), of_kernel, part_.cols())) {}
+      description_(group.describe(of_kernel, part_.cols())) {}
 
 template <class Real>
 std::vector<double> DeviceFactor<Real>::diagonal() const {
@@ -92,7 +91,7 @@ int DeviceFactor<Real>::factorise() {
 template <class Real>
 void DeviceFactor<Real>::solve_rows(Index count, Matrix<Real>& b) const {
     constexpr std::int64_t at_once = 1;  // as many right-hand sides as cuSOLVERMp's documentation allows
-    const Description description = group_.describe(grid_.get(), sides_layout(count), b.cols());
+    const Description description = group_.describe(sides_layout(count), b.cols());
     const Real* const k = address(part_.view());
     Real* const x = address(b.view());
     std::size_t device_bytes = 0, host_bytes = 0;

@@ -44,7 +44,6 @@ private:
     const Group<Real>& group_;
     Matrix<Real> part_;
     cuda::Buffer nothing_;
-    Grid grid_;
     Description description_;
     HostMatrix<Real> kernel_;  ///< this rank's part before factorise(), for a refusal
 };

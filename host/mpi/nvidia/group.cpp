@@ -7,18 +7,6 @@
 namespace ntk::nvidia {
 namespace {
 
-Communicator join_ranks(const Libraries& nvidia, const MpiRanks& ranks, const ncclUniqueId& id) {
-    ncclComm_t communicator = nullptr;
-    check(nvidia, nvidia.ncclCommInitRank(&communicator, ranks.size(), id, ranks.rank()), "ncclCommInitRank");
-    return Communicator(communicator, {nvidia.ncclCommDestroy, nvidia.ncclCommAbort});
-}
-
-Solver new_solver(const Libraries& nvidia, const cuda::Context& context) {
-    cusolverMpHandle_t solver = nullptr;
-    cuda::check(nvidia.cusolverMpCreate(&solver, context.device(), context.stream()), "cusolverMpCreate");
-    return Solver(solver, {nvidia.cusolverMpDestroy});
-}
-
 int version_of(const Libraries& nvidia, cusolverMpHandle_t solver) {
     int version = 0;
     cuda::check(nvidia.cusolverMpGetVersion(solver, &version), "cusolverMpGetVersion");
@@ -29,18 +17,27 @@ std::string version_text(int version) { return fmt::format("{}.{}.{}", version /
 
 }  // namespace
 
-template <class Real>
-Group<Real>::Group(MpiRanks& ranks, const Libraries& nvidia, const ncclUniqueId& id, std::shared_ptr<Backend<Real>> backend,
-                   cuda::CudaMemory<Real>& memory)
-    : ranks_(ranks),
-      nvidia_(nvidia),
-      backend_(std::move(backend)),
-      memory_(memory),
-      communicator_(join_ranks(nvidia, ranks, id)),
-      solver_(new_solver(nvidia, context())) {
-    if (const int version = version_of(nvidia, solver()); version < 700)
+Communicator new_communicator(const Libraries& nvidia, const MpiRanks& ranks, const ncclUniqueId& id) {
+    ncclComm_t communicator = nullptr;
+    check(nvidia, nvidia.ncclCommInitRank(&communicator, ranks.size(), id, ranks.rank()), "ncclCommInitRank");
+    return Communicator(communicator, {nvidia.ncclCommDestroy, nvidia.ncclCommAbort});
+}
+
+Solver new_solver(const Libraries& nvidia, const cuda::Context& context) {
+    cusolverMpHandle_t made = nullptr;
+    cuda::check(nvidia.cusolverMpCreate(&made, context.device(), context.stream()), "cusolverMpCreate");
+    Solver solver(made, {nvidia.cusolverMpDestroy});
+    if (const int version = version_of(nvidia, made); version < 700)
         throw Error(ErrorCode::device_unavailable,
                     fmt::format("cuSOLVERMp is {}, and 0.7 or later is needed, which takes communicators of NCCL", version_text(version)));
+    return solver;
+}
+
+Grid new_grid(const Libraries& nvidia, cusolverMpHandle_t solver, ncclComm_t communicator, const RankGrid& grid) {
+    cusolverMpGrid_t made = nullptr;
+    cuda::check(nvidia.cusolverMpCreateDeviceGrid(solver, &made, communicator, grid.cols, grid.rows, CUSOLVERMP_GRID_MAPPING_COL_MAJOR),
+                "cusolverMpCreateDeviceGrid");
+    return Grid(made, {nvidia.cusolverMpDestroyGrid});
 }
 
 template <class Real>
@@ -79,21 +76,16 @@ void Group<Real>::receive(MatrixView<Real> contiguous, int from) const {
 }
 
 template <class Real>
-Grid Group<Real>::grid(const RankGrid& grid) const {
-    cusolverMpGrid_t made = nullptr;
-    cuda::check(
-        nvidia_.cusolverMpCreateDeviceGrid(solver(), &made, communicator_.get(), grid.cols, grid.rows, CUSOLVERMP_GRID_MAPPING_COL_MAJOR),
-        "cusolverMpCreateDeviceGrid");
-    return Grid(made, {nvidia_.cusolverMpDestroyGrid});
-}
-
-template <class Real>
-Description Group<Real>::describe(cusolverMpGrid_t grid, const DistributedLayout& layout, Index local_cols) const {
+Description Group<Real>::describe(const DistributedLayout& layout, Index local_cols) const {
+    const RankGrid expected = rank_grid(ranks_.size());
+    if (layout.grid.rows != expected.rows || layout.grid.cols != expected.cols)
+        throw Error(ErrorCode::invalid_argument, fmt::format("a kernel on a grid of {} x {} ranks, where that of the group is {} x {}",
+                                                             layout.grid.rows, layout.grid.cols, expected.rows, expected.cols));
     cusolverMpMatrixDescriptor_t made = nullptr;
-    cuda::check(nvidia_.cusolverMpCreateMatrixDesc(&made, grid, cuda::data_type<Real>, layout.cols.size, layout.rows.size, layout.cols.side,
-                                                   layout.rows.side, 0, 0, std::max<Index>(1, local_cols)),
+    cuda::check(nvidia_.cusolverMpCreateMatrixDesc(&made, grid_.get(), cuda::data_type<Real>, layout.cols.size, layout.rows.size,
+                                                   layout.cols.side, layout.rows.side, 0, 0, std::max<Index>(1, local_cols)),
                 "cusolverMpCreateMatrixDesc");
-    return Description(made, {nvidia_.cusolverMpDestroyMatrixDesc});
+    return Description(made, {nvidia_.cusolverMpDestroyMatrixDesc, nvidia_.cusolverMpDestroyMatrixDesc});
 }
 
 template class Group<float>;

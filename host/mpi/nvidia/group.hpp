@@ -15,9 +15,16 @@ namespace ntk::nvidia {
 template <class Real>
 class Group final : public DeviceGroup<Real> {
 public:
-    /// Collective. The rank's device is that of the backend.
-    Group(MpiRanks& ranks, const Libraries& nvidia, const ncclUniqueId& id, std::shared_ptr<Backend<Real>> backend,
-          cuda::CudaMemory<Real>& memory);
+    /// `grid` is that of rank_grid(), in which parts of kernels lie (distributed_layout.hpp); `memory` is the backend.
+    Group(MpiRanks& ranks, const Libraries& nvidia, std::shared_ptr<Backend<Real>> backend, cuda::CudaMemory<Real>& memory,
+          Communicator communicator, Solver solver, Grid grid)
+        : ranks_(ranks),
+          nvidia_(nvidia),
+          backend_(std::move(backend)),
+          memory_(memory),
+          communicator_(std::move(communicator)),
+          solver_(std::move(solver)),
+          grid_(std::move(grid)) {}
 
     [[nodiscard]] MpiRanks& ranks() const override { return ranks_; }
     [[nodiscard]] std::string libraries() const override;
@@ -34,13 +41,8 @@ public:
     void send(ConstMatrixView<Real> contiguous, int to) const;
     void receive(MatrixView<Real> contiguous, int from) const;
 
-    /// Ours transposed (host/mpi/scalapack.hpp), whose ranks then follow one another by columns.
-    [[nodiscard]] Grid grid(const RankGrid& grid) const;
-    /// Of a part that is row-major with `local_cols` columns.
-    [[nodiscard]] Description describe(cusolverMpGrid_t grid, const DistributedLayout& layout, Index local_cols) const;
-
-    /// For a group that other ranks could not join: nothing waits for them.
-    void abandon() { communicator_.get_deleter().destroy = nvidia_.ncclCommAbort; }
+    /// Of a part that is row-major with `local_cols` columns. Throws Error(invalid_argument) where the layout has another grid.
+    [[nodiscard]] Description describe(const DistributedLayout& layout, Index local_cols) const;
 
 private:
     void check_nccl(ncclResult_t status, const char* call) const { check(nvidia_, status, call, communicator_.get()); }
@@ -51,7 +53,13 @@ private:
     cuda::CudaMemory<Real>& memory_;
     Communicator communicator_;
     Solver solver_;
+    Grid grid_;
 };
+
+[[nodiscard]] Communicator new_communicator(const Libraries& nvidia, const MpiRanks& ranks, const ncclUniqueId& id);
+[[nodiscard]] Solver new_solver(const Libraries& nvidia, const cuda::Context& context);
+/// Ours transposed (host/mpi/scalapack.hpp), whose ranks then follow one another by columns.
+[[nodiscard]] Grid new_grid(const Libraries& nvidia, cusolverMpHandle_t solver, ncclComm_t communicator, const RankGrid& grid);
 
 /// What NCCL calls the numbers.
 template <class Real>

@@ -10,8 +10,8 @@
 
 namespace ntk::nvidia {
 
-/// Calls what destroys a handle. Ranks destroy together: where an exception ends the work, the others may never come to it, and the handle
-/// is abandoned (or left to the end of the process) instead of waiting for them.
+/// Calls what destroys a handle. Where an exception ends the work that is `abandon`, and nothing without one: what ranks destroy together
+/// would wait for those that never come to it.
 template <class Handle, class Status>
 struct Destroyer {
     Status (*destroy)(Handle) = nullptr;

@@ -67,12 +67,21 @@ std::unique_ptr<DeviceGroup<Real>> DeviceGroup<Real>::join(MpiRanks& ranks, cons
     };
     if (!all_succeed(ranks, why_not, new_id)) return nullptr;
     id = broadcast(ranks, id);
-    std::unique_ptr<Group<Real>> group;
-    if (!all_succeed(ranks, why_not, [&] { group = std::make_unique<Group<Real>>(ranks, *nvidia, id, backend, *memory); })) {
-        if (group) group->abandon();
+    Communicator communicator;
+    if (!all_succeed(ranks, why_not, [&] { communicator = new_communicator(*nvidia, ranks, id); })) {
+        communicator.get_deleter().destroy = nvidia->ncclCommAbort;
         return nullptr;
     }
-    return group;
+    Solver solver;
+    if (!all_succeed(ranks, why_not, [&] { solver = new_solver(*nvidia, memory->context()); })) return nullptr;
+    Grid grid;
+    const auto join_grid = [&] { grid = new_grid(*nvidia, solver.get(), communicator.get(), rank_grid(ranks.size())); };
+    if (!all_succeed(ranks, why_not, join_grid)) {
+        grid.get_deleter().destroy = nullptr;
+        communicator.get_deleter().destroy = nvidia->ncclCommAbort;
+        return nullptr;
+    }
+    return std::make_unique<Group<Real>>(ranks, *nvidia, backend, *memory, std::move(communicator), std::move(solver), std::move(grid));
 }
 
 template std::unique_ptr<DeviceGroup<float>> DeviceGroup<float>::join(MpiRanks&, const std::shared_ptr<Backend<float>>&, std::string&);

@@ -145,9 +145,10 @@ cusolverStatus_t cusolverMpGetVersion(cusolverMpHandle_t handle, int* version) {
 
 cusolverStatus_t cusolverMpCreateDeviceGrid(cusolverMpHandle_t handle, cusolverMpGrid_t* grid, const ncclComm_t group, int32_t rows,
                                             int32_t cols, const cusolverMpGridMapping_t mapping) {
-    if (fails("cusolverMpCreateDeviceGrid")) return CUSOLVER_STATUS_ALLOC_FAILED;
-    int size = 0, rank = 0;
-    MPI_Comm_size(existing_handle(group).ranks, &size);
+    int failed = fails("cusolverMpCreateDeviceGrid"), size = 0, rank = 0;
+    MPI_Allreduce(MPI_IN_PLACE, &failed, 1, MPI_INT, MPI_MAX, existing_handle(group).ranks);  // on all ranks alike
+    if (failed) return CUSOLVER_STATUS_ALLOC_FAILED;
+    MPI_Comm_size(group->ranks, &size);
     MPI_Comm_rank(group->ranks, &rank);
     if (mapping != CUSOLVERMP_GRID_MAPPING_COL_MAJOR || rows < 1 || cols < 1 || rows * cols != size) return CUSOLVER_STATUS_INVALID_VALUE;
     const ntk::RankGrid ranks{cols, rows};

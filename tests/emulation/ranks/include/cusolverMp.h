@@ -20,9 +20,9 @@ cusolverStatus_t cusolverMpGetVersion(cusolverMpHandle_t handle, int* version);
 cusolverStatus_t cusolverMpCreateDeviceGrid(cusolverMpHandle_t handle, cusolverMpGrid_t* grid, const ncclComm_t group, int32_t rows,
                                             int32_t cols, const cusolverMpGridMapping_t mapping);
 cusolverStatus_t cusolverMpDestroyGrid(cusolverMpGrid_t grid);
-cusolverStatus_t cusolverMpCreateMatrixDesc(cusolverMpMatrixDescriptor_t* description, cusolverMpGrid_t grid, cudaDataType type, int64_t rows,
-                                            int64_t cols, int64_t row_side, int64_t col_side, uint32_t first_row, uint32_t first_col,
-                                            int64_t leading);
+cusolverStatus_t cusolverMpCreateMatrixDesc(cusolverMpMatrixDescriptor_t* description, cusolverMpGrid_t grid, cudaDataType type,
+                                            int64_t rows, int64_t cols, int64_t row_side, int64_t col_side, uint32_t first_row,
+                                            uint32_t first_col, int64_t leading);
 cusolverStatus_t cusolverMpDestroyMatrixDesc(cusolverMpMatrixDescriptor_t description);
 cusolverStatus_t cusolverMpPotrf_bufferSize(cusolverMpHandle_t handle, cublasFillMode_t fill, int64_t n, const void* a, int64_t ia,
                                             int64_t ja, cusolverMpMatrixDescriptor_t description, cudaDataType_t type, size_t* device,

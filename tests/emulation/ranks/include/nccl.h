@@ -1,7 +1,7 @@
 #pragma once
 
-/// NCCL as the emulated device has it (tests/emulation/ranks/nccl.cpp): what host/mpi/nvidia calls, with the library's signatures, against whose own
-/// header the same files are compiled where it is found.
+/// NCCL as the emulated device has it (tests/emulation/ranks/nccl.cpp): what host/mpi/nvidia calls, with the library's signatures, against
+/// whose own header the same files are compiled where it is found.
 
 #include <cuda_runtime.h>
 
