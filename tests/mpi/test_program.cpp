@@ -8,6 +8,7 @@
 #include <ntkcuda/array_file.hpp>
 
 #include <fmt/format.h>
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdlib>
@@ -288,6 +289,42 @@ TEST(MpiProgram, MemoryOfAPlanIsThatOfTheRun) {
         ASSERT_EQ(run.code, 0) << run.err;
         EXPECT_EQ(nlohmann::json::parse(plan.out)["results"]["ranks"][1]["memory"], record(folder, "P/run.json")["memory"]["planned"])
             << command;
+    }
+}
+
+/// What a rank takes without work: the program, its libraries and those of MPI.
+double program_bytes(int ranks) {
+    const TemporaryFolder folder;
+    const Outcome smallest = run_ranks(folder, ranks, "kernel --data sphere:n=40,d=2,seed=1 --width 2 --quiet --out K.npy");
+    EXPECT_EQ(smallest.code, 0) << smallest.err;
+    const auto peaks = record(folder, "K.run.json")["ranks"]["memory_peak"].get<std::vector<double>>();
+    return *std::max_element(peaks.begin(), peaks.end());
+}
+
+/// Beside what was planned there are buffers of OpenBLAS, of PBLAS and of messages.
+TEST(MpiProgram, EveryRankKeepsToItsPlan) {
+    constexpr int ranks = 4;
+    constexpr double buffers = 24 << 20;
+    const TemporaryFolder folder;
+    (void)folder.file("rates.json", rates_of(0x1p36));
+    const double program = program_bytes(ranks);
+    const std::string digits = "predict --samples 1700 --depth 2 ";
+    for (const std::string command :
+         {std::string("kernel --data sphere:n=4000,d=8,seed=1 --kernel ntk --depth 2 --out R/K.npy"),
+          std::string("kernel --data sphere:n=3000,d=8,seed=1 --width 64 --depth 2 --passes exchange --out R/K.npy"),
+          digits + "--kernel ntk --ridge 1 --out R", digits + "--kernel ntk --time 10 --out R",
+          digits + "--solver cg --kernel empirical-ntk --width 64 --ridge 10 --out R"}) {
+        SCOPED_TRACE(command);
+        const Outcome plan = run_program(folder, "plan " + command + " --rates rates.json --ranks 4 --json --quiet");
+        ASSERT_EQ(plan.code, 0) << plan.err;
+        const double planned = nlohmann::json::parse(plan.out)["results"]["ranks"][0]["memory"];
+        std::filesystem::create_directory(folder.path("R"));
+        const Outcome run = run_ranks(folder, ranks, command + " --quiet");
+        ASSERT_EQ(run.code, 0) << run.err;
+        const auto of_ranks = record(folder, command[0] == 'k' ? "R/K.run.json" : "R/run.json")["ranks"];
+        ASSERT_EQ(of_ranks["memory_peak"].size(), static_cast<std::size_t>(ranks));
+        for (const double peak : of_ranks["memory_peak"]) EXPECT_LE(peak, 1.05 * planned + program + buffers);
+        std::filesystem::remove_all(folder.path("R"));
     }
 }
 
