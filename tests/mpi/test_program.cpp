@@ -315,10 +315,10 @@ TEST(MpiProgram, EveryRankKeepsToItsPlan) {
           digits + "--kernel ntk --ridge 1 --out R", digits + "--kernel ntk --time 10 --out R",
           digits + "--solver cg --kernel empirical-ntk --width 64 --ridge 10 --out R"}) {
         SCOPED_TRACE(command);
+        std::filesystem::create_directory(folder.path("R"));
         const Outcome plan = run_program(folder, "plan " + command + " --rates rates.json --ranks 4 --json --quiet");
         ASSERT_EQ(plan.code, 0) << plan.err;
         const double planned = nlohmann::json::parse(plan.out)["results"]["ranks"][0]["memory"];
-        std::filesystem::create_directory(folder.path("R"));
         const Outcome run = run_ranks(folder, ranks, command + " --quiet");
         ASSERT_EQ(run.code, 0) << run.err;
         const auto of_ranks = record(folder, command[0] == 'k' ? "R/K.run.json" : "R/run.json")["ranks"];
