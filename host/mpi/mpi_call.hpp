@@ -27,4 +27,24 @@ template <class Real>
     return sizeof(Real) == sizeof(double) ? MPI_DOUBLE : MPI_FLOAT;
 }
 
+/// So many entries, one behind the other.
+[[nodiscard]] inline MPI_Datatype mpi_row(std::size_t entries, MPI_Datatype entry) {
+    MPI_Datatype type = MPI_DATATYPE_NULL;
+    mpi_call("MPI_Type_contiguous", MPI_Type_contiguous(static_cast<int>(entries), entry, &type));
+    return type;
+}
+
+/// A type of MPI, committed while it lives.
+class MpiType {
+public:
+    explicit MpiType(MPI_Datatype made) : made_(made) { mpi_call("MPI_Type_commit", MPI_Type_commit(&made_)); }
+    ~MpiType() { MPI_Type_free(&made_); }
+    MpiType(const MpiType&) = delete;
+    MpiType& operator=(const MpiType&) = delete;
+    [[nodiscard]] MPI_Datatype get() const { return made_; }
+
+private:
+    MPI_Datatype made_;
+};
+
 }  // namespace ntk

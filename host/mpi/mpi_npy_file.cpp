@@ -12,19 +12,6 @@
 namespace ntk {
 namespace {
 
-/// A type of MPI, committed while it lives.
-class Type {
-public:
-    explicit Type(MPI_Datatype made) : made_(made) { mpi_call("MPI_Type_commit", MPI_Type_commit(&made_)); }
-    ~Type() { MPI_Type_free(&made_); }
-    Type(const Type&) = delete;
-    Type& operator=(const Type&) = delete;
-    [[nodiscard]] MPI_Datatype get() const { return made_; }
-
-private:
-    MPI_Datatype made_;
-};
-
 /// Where a rank's part lies in the whole matrix.
 MPI_Datatype places(const DistributedLayout& layout, int rank, MPI_Datatype entry) {
     const RankGrid& grid = layout.grid;
@@ -54,12 +41,6 @@ public:
 private:
     MPI_Info info_ = MPI_INFO_NULL;
 };
-
-MPI_Datatype row_of(Index cols, MPI_Datatype entry) {
-    MPI_Datatype type = MPI_DATATYPE_NULL;
-    mpi_call("MPI_Type_contiguous", MPI_Type_contiguous(static_cast<int>(cols), entry, &type));
-    return type;
-}
 
 }  // namespace
 
@@ -99,7 +80,8 @@ void MpiNpyFile<Real>::write(Index first, const DistributedLayout& layout, Const
         require(MPI_File_set_view(file_, offset, mpi_type<Real>(), mpi_type<Real>(), "native", MPI_INFO_NULL));
         return require(MPI_File_write_all(file_, nullptr, 0, mpi_type<Real>(), MPI_STATUS_IGNORE));
     }
-    const Type places_of_part(places(layout, ranks_.rank(), mpi_type<Real>())), row(row_of(part.cols(), mpi_type<Real>()));
+    const MpiType places_of_part(places(layout, ranks_.rank(), mpi_type<Real>())),
+        row(mpi_row(static_cast<std::size_t>(part.cols()), mpi_type<Real>()));
     require(MPI_File_set_view(file_, offset, mpi_type<Real>(), places_of_part.get(), "native", MPI_INFO_NULL));
     MPI_Status written;
     require(MPI_File_write_all(file_, part.data(), static_cast<int>(part.rows()), row.get(), &written));

@@ -41,22 +41,6 @@ void sum_values(MPI_Comm group, int size, int rank, std::span<Real> values) {
         sum_slice(group, size, rank, values.subspan(first, std::min(slice, values.size() - first)));
 }
 
-/// A row of so many bytes as one element, so that places past 2^31 bytes are counted in int.
-class RowType {
-public:
-    explicit RowType(std::size_t bytes) {
-        mpi_call("MPI_Type_contiguous", MPI_Type_contiguous(static_cast<int>(bytes), MPI_BYTE, &type_));
-        mpi_call("MPI_Type_commit", MPI_Type_commit(&type_));
-    }
-    ~RowType() { MPI_Type_free(&type_); }
-    RowType(const RowType&) = delete;
-    RowType& operator=(const RowType&) = delete;
-    [[nodiscard]] MPI_Datatype type() const { return type_; }
-
-private:
-    MPI_Datatype type_ = MPI_DATATYPE_NULL;
-};
-
 void broadcast_bytes(MPI_Comm group, int root, std::span<std::byte> bytes) {
     for (std::size_t first = 0; first < bytes.size(); first += most_bytes)
         mpi_call("MPI_Bcast",
@@ -94,7 +78,7 @@ void MpiRanks::all_gather_rows(std::span<std::byte> all, std::size_t row_bytes, 
     const std::int64_t most = *std::max_element(counts.begin(), counts.end());
     const auto slice =
         static_cast<std::int64_t>(std::max<std::size_t>(1, most_bytes / std::max<std::size_t>(1, row_bytes) / counts.size()));
-    const RowType row(row_bytes);
+    const MpiType row(mpi_row(row_bytes, MPI_BYTE));  // one element, so that places past 2^31 bytes are counted in int
     // Rows of each rank [first, first + slice) at a time.
     for (std::int64_t first = 0; first < most; first += slice) {
         std::vector<int> sizes, places;
@@ -105,7 +89,7 @@ void MpiRanks::all_gather_rows(std::span<std::byte> all, std::size_t row_bytes, 
             place += count;
         }
         mpi_call("MPI_Allgatherv",
-                 MPI_Allgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, all.data(), sizes.data(), places.data(), row.type(), group_));
+                 MPI_Allgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, all.data(), sizes.data(), places.data(), row.get(), group_));
     }
 }
 

@@ -1,5 +1,6 @@
 // ntkcuda::mpi with a device for each rank, on any number of ranks: groups, mirror images, and the closed form.
 
+#include "mpi/parts.hpp"
 #include "support/devices.hpp"
 #include "support/samples.hpp"
 
@@ -39,34 +40,6 @@ std::unique_ptr<DeviceGroup<Real>> join(MpiRanks& ranks, const std::shared_ptr<B
     auto group = DeviceGroup<Real>::join(ranks, backend, why_not);
     EXPECT_TRUE(group) << why_not;
     return group;
-}
-
-/// A part of `whole`.
-template <class Real>
-HostMatrix<double> part_of(const HostMatrix<Real>& whole, const DistributedLayout& layout, int rank) {
-    HostMatrix<double> part(layout.local_rows(rank), layout.local_cols(rank));
-    for (Index i = 0; i < part.rows(); ++i)
-        for (Index j = 0; j < part.cols(); ++j) part(i, j) = whole(layout.global_row(rank, i), layout.global_col(rank, j));
-    return part;
-}
-
-/// X X^T / columns + I/10.
-HostMatrix<double> gram(Index n, Index columns) {
-    const HostMatrix<double> x = random_matrix(n, columns);
-    HostMatrix<double> k(n, n);
-    for (Index i = 0; i < n; ++i)
-        for (Index j = 0; j < n; ++j) {
-            for (Index c = 0; c < columns; ++c) k(i, j) += x(i, c) * x(j, c) / static_cast<double>(columns);
-            if (i == j) k(i, j) += 0.1;
-        }
-    return k;
-}
-
-template <class Real>
-void expect_near(const HostMatrix<Real>& a, const HostMatrix<Real>& b, double tolerance) {
-    ASSERT_EQ(a.rows(), b.rows());
-    ASSERT_EQ(a.cols(), b.cols());
-    for (Index i = 0; i < a.size(); ++i) ASSERT_NEAR(a.data()[i], b.data()[i], tolerance) << "entry " << i;
 }
 
 TEST_F(DeviceGroups, AreJoinedAndNameTheirLibraries) {

@@ -29,7 +29,8 @@ inline HostMatrix<double> gram(Index n, Index columns) {
     return k;
 }
 
-inline void expect_near(const HostMatrix<double>& a, const HostMatrix<double>& b, double tolerance) {
+template <class Real>
+void expect_near(const HostMatrix<Real>& a, const HostMatrix<Real>& b, double tolerance) {
     ASSERT_EQ(a.rows(), b.rows());
     ASSERT_EQ(a.cols(), b.cols());
     for (Index i = 0; i < a.size(); ++i) ASSERT_NEAR(a.data()[i], b.data()[i], tolerance) << "entry " << i;
