@@ -84,7 +84,7 @@ void for_each_band(Index n1, Index n2, bool lower, Backend<Real>& backend, const
         if (end > first) {
             progress.check();
             compute(first, end - first);
-            backend.synchronize();
+            if (parts > 1) backend.synchronize();  // what is reported is done
         }
         first = std::max(first, end);
         progress(part, parts);

@@ -64,7 +64,7 @@ PlanOutline kernel_outline(const Run& run, const KernelArguments& kernel, const 
         if (spectrum) {
             const Index each = memory.rows_per_sample();
             const double link = distributed_cost(kernel_layout(ranks, n1, 0, each), each, 1, work.real_bytes).eigen_link_bytes;
-            one.memory = std::max(one.memory, spectrum_bytes(n1, memory.rows_per_sample(), work.real_bytes, ranks));
+            one.memory = std::max(one.memory, spectrum_bytes(n1, each, work.real_bytes, ranks));
             one.phases.push_back(
                 {"eigenvectors", "spectrum", {{Operation::eigenvectors, 9 * rows * rows * rows / ranks, rows}, {Operation::link, link}}});
         }

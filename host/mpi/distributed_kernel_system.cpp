@@ -1,6 +1,6 @@
 #include "distributed_factor.hpp"
+#include "part_checks.hpp"
 
-#include "host/closed_form_checks.hpp"
 #include "host/inverse_norm.hpp"
 
 #include <ntkcuda/closed_form.hpp>
@@ -16,15 +16,13 @@ namespace {
 /// Before anything is asked of the ranks.
 void require_system(const MpiRanks& ranks, const DistributedLayout& layout, Index rows, Index cols, double ridge) {
     require_ridge(ridge);
-    require_shape("this rank's part of the kernel", rows, cols, layout.local_rows(ranks.rank()), layout.local_cols(ranks.rank()));
-    if (!layout.symmetric || layout.rows.size == 0)
-        throw Error(ErrorCode::shape_mismatch, "closed form: the kernel needs the layout of a symmetric one with at least one sample");
+    require_symmetric_part(layout, ranks.rank(), rows, cols);
 }
 
 double one_norm(const std::vector<double>& column_sums) {
     double largest = 0;
     for (const double sum : column_sums) {
-        if (!std::isfinite(sum)) throw Error(ErrorCode::invalid_argument, "closed form: the kernel has entries that are not finite");
+        require_finite_kernel(std::isfinite(sum));
         largest = std::max(largest, sum);
     }
     return largest;

@@ -1,5 +1,5 @@
-#include "host/closed_form_checks.hpp"
 #include "mpi_call.hpp"
+#include "part_checks.hpp"
 #include "scalapack.hpp"
 
 #include <ntkcuda/backend.hpp>
@@ -112,25 +112,16 @@ double norm_of(const HostMatrix<Real>& x) {
 
 template <class Real>
 void DistributedSpectrum<Real>::require_countable(const DistributedLayout& layout) {
-    constexpr double most = 0x1p31;
     const double numbers = eigen_workspace(layout, 0).numbers;  // the first rank has the most
-    if (numbers < most) return;
-    const int ranks = layout.grid.rows * layout.grid.cols;
-    throw Error(
-        ErrorCode::out_of_memory,
-        fmt::format("a work space of {:.3g} numbers for the eigenvectors on each of {} ranks: ScaLAPACK counts to 2^31; use at least "
-                    "{:.0f} ranks",
-                    numbers, ranks, std::ceil(numbers / most * ranks) + 1));
+    ntk::require_countable(numbers, fmt::format("a work space of {:.3g} numbers for the eigenvectors", numbers),
+                           layout.grid.rows * layout.grid.cols);
 }
 
 template <class Real>
 DistributedSpectrum<Real>::DistributedSpectrum(MpiRanks& ranks, const DistributedLayout& layout, HostMatrix<Real> part,
                                                std::shared_ptr<Backend<Real>> host, double resolution)
     : ranks_(ranks), layout_(layout), host_(std::move(host)), vectors_(std::move(part)) {
-    require_shape("this rank's part of the kernel", vectors_.rows(), vectors_.cols(), layout.local_rows(ranks.rank()),
-                  layout.local_cols(ranks.rank()));
-    if (!layout.symmetric || layout.rows.size == 0)
-        throw Error(ErrorCode::shape_mismatch, "closed form: the kernel needs the layout of a symmetric one with at least one sample");
+    require_symmetric_part(layout, ranks.rank(), vectors_.rows(), vectors_.cols());
     require_countable(layout);
     const SpreadMatrix<Real> matrix(ranks_, layout_, vectors_, *host_);
     const double resolved = resolution * matrix.checked_mean_of_diagonal();

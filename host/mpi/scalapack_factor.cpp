@@ -1,4 +1,5 @@
 #include "distributed_factor.hpp"
+#include "part_checks.hpp"
 #include "scalapack.hpp"
 
 #include <fmt/format.h>
@@ -10,13 +11,9 @@ namespace ntk {
 namespace {
 
 template <class Real>
-void require_countable(const HostMatrix<Real>& part, MpiRanks& ranks) {
-    constexpr double most = 0x1p31;
+void require_countable_part(const HostMatrix<Real>& part, const MpiRanks& ranks) {
     const auto entries = static_cast<double>(part.size());
-    if (entries < most) return;
-    throw Error(ErrorCode::out_of_memory,
-                fmt::format("a part of {:.3g} entries on each of {} ranks: ScaLAPACK counts to 2^31; use at least {:.0f} ranks", entries,
-                            ranks.size(), std::ceil(entries / most * ranks.size()) + 1));
+    require_countable(entries, fmt::format("a part of {:.3g} entries", entries), ranks.size());
 }
 
 template <class Real>
@@ -24,7 +21,7 @@ class ScalapackFactor final : public DistributedFactor<Real> {
 public:
     ScalapackFactor(MpiRanks& ranks, const DistributedLayout& of_kernel, HostMatrix<Real> part)
         : DistributedFactor<Real>(ranks, of_kernel), part_(std::move(part)), grid_(ranks.communicator(), of_kernel.grid) {
-        require_countable(part_, ranks);
+        require_countable_part(part_, ranks);
         description_ = grid_.describe(of_kernel, part_.cols());
     }
 
@@ -73,7 +70,7 @@ public:
 
     [[nodiscard]] HostMatrix<Real> explained(const DistributedLayout& cross_layout, HostMatrix<Real> cross) const override {
         const Index tests = cross_layout.rows.size;
-        require_countable(cross, this->ranks());
+        require_countable_part(cross, this->ranks());
         scalapack::half_solve(static_cast<int>(n()), static_cast<int>(tests), part_.data(), description_, cross.data(),
                               grid_.describe(cross_layout, cross.cols()));
         HostMatrix<Real> squares(tests, 1);

@@ -2,6 +2,7 @@
 
 #include "cuda/distributed_part.hpp"
 #include "host/mpi/mirrored_blocks.hpp"
+#include "host/rank_numbers.hpp"
 
 #include <algorithm>
 
@@ -15,11 +16,8 @@ constexpr std::int64_t first_index = 1;
 /// The first minor that a rank has found not to be positive; 0: none.
 int first_of_all(MpiRanks& ranks, int mine) {
     int first = 0;
-    for (const auto& bytes : ranks.all_gather(std::as_bytes(std::span(&mine, 1)))) {
-        int theirs = 0;
-        std::copy(bytes.begin(), bytes.end(), reinterpret_cast<std::byte*>(&theirs));
+    for (const int theirs : of_every_rank(ranks, mine))
         if (theirs > 0 && (first == 0 || theirs < first)) first = theirs;
-    }
     return first;
 }
 
