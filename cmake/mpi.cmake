@@ -34,7 +34,7 @@ target_link_libraries(ntkcuda_mpi PRIVATE fmt::fmt OpenMP::OpenMP_CXX)
 # Parts that stay on GPUs, or that there are none.
 include(cmake/nvidia.cmake)
 file(GLOB NTKCUDA_MPI_DEVICE_SOURCES CONFIGURE_DEPENDS host/mpi/nvidia/*.cpp)
-list(FILTER NTKCUDA_MPI_DEVICE_SOURCES EXCLUDE REGEX "/(absent|load_libraries|link_libraries)\\.cpp$")
+list(FILTER NTKCUDA_MPI_DEVICE_SOURCES EXCLUDE REGEX "/(absent|load_libraries)\\.cpp$")
 if(NTKCUDA_HAS_CUSOLVERMP)
     target_sources(ntkcuda_mpi PRIVATE ${NTKCUDA_MPI_DEVICE_SOURCES} host/mpi/nvidia/load_libraries.cpp)
     target_link_libraries(ntkcuda_mpi PRIVATE $<BUILD_INTERFACE:ntkcuda_nvidia_headers> ${CMAKE_DL_LIBS})

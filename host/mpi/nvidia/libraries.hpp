@@ -47,7 +47,7 @@ struct Libraries {
 #undef NTKCUDA_POINTER
 };
 
-/// Loads them at the first call (load_libraries.cpp; the tests' emulated device links its own, link_libraries.cpp). Throws
+/// Loads them at the first call (load_libraries.cpp; the tests' emulated device links its own, tests/emulation/ranks). Throws
 /// Error(device_unavailable) in the loader's words where they or what they need are not there.
 [[nodiscard]] const Libraries& libraries();
 

@@ -1,6 +1,6 @@
 // For what is linked with the libraries, or with the emulated ones: not for the product, which loads them.
 
-#include "libraries.hpp"
+#include "host/mpi/nvidia/libraries.hpp"
 
 namespace ntk::nvidia {
 
