@@ -97,6 +97,23 @@ Phase entries_phase(const KernelWork& kernel, double entries) {
     return {"entries", "kernel", {{Operation::memory, entries * static_cast<double>(kernel.real_bytes) * (4 + 8 * terms)}}};
 }
 
+/// PxPOTRF on several ranks: nothing is done ahead of the block whose turn it is.
+Phase factorise_phase(const SystemWork& system) {
+    const DistributedLayout& layout = system.layout;
+    const double n = system.rows, ranks = layout.grid.rows * layout.grid.cols, all = n * n * n / 3;
+    const Work touched{Operation::memory, 3 * n * n * static_cast<double>(system.real_bytes) / ranks};
+    if (ranks == 1) return {"factorise", "solve", {{Operation::cholesky, all, n}, touched}};
+    const double side = std::min(n, static_cast<double>(layout.rows.side)), triangles = side * side * n / 3,
+                 beside = side * n * (n - side) / 2;
+    const double most = static_cast<double>(layout.local_rows(0)) * static_cast<double>(layout.local_cols(0)) / (n * n);
+    return {"factorise",
+            "solve",
+            {{Operation::cholesky, std::max(0.0, all - triangles - beside) * most, n},
+             {Operation::solve, triangles, side},  // column by column
+             {Operation::gemm, beside / layout.grid.rows, side},
+             touched}};
+}
+
 /// Numbers of each sample that shared passes send: a^l and delta^l of the hidden layers, or a^{L-1} alone.
 double gathered_numbers(const KernelWork& kernel) {
     const Architecture& a = kernel.architecture;
@@ -180,26 +197,34 @@ std::vector<Phase> kernel_phases(const KernelWork& kernel, const BlockWork& work
 }
 
 std::vector<Phase> system_phases(const SystemWork& system) {
-    const double n = system.rows, m = system.tests, real = static_cast<double>(system.real_bytes), square = n * n * real;
+    const RankGrid& grid = system.layout.grid;
+    const double ranks = grid.rows * grid.cols, rows = grid.rows, cols = grid.cols;
+    const double n = system.rows, m = system.tests, real = static_cast<double>(system.real_bytes), square = n * n * real / ranks;
     std::vector<Phase> phases;
-    const Work test_products{Operation::memory, m * n * real * system.values};
+    const Work test_products{Operation::memory, m * n * real * system.values / ranks};
     if (system.spectrum) {
-        phases.push_back({"eigenvectors", "solve", {{Operation::eigenvectors, 9 * n * n * n, n}, {Operation::memory, 4 * square}}});
+        phases.push_back({"eigenvectors", "solve", {{Operation::eigenvectors, 9 * n * n * n / ranks, n}, {Operation::memory, 4 * square}}});
         // Coefficients, fitted values and leaving one out read the eigenvectors some six times a value.
         phases.push_back({"values", "solve", {{Operation::memory, 6 * square * system.values}, test_products}});
         return phases;
     }
-    phases.push_back({"factorise", "solve", {{Operation::cholesky, n * n * n / 3, n}, {Operation::memory, 3 * square}}});
-    const double solves = 5 + (system.coarse ? 20 : 0);
-    phases.push_back({"condition", "solve", {{Operation::solve, solves * 2 * n * n, n}}});
+    phases.push_back(factorise_phase(system));
+    const double solves = 5 + (system.coarse ? 20 : 0), solve_flops = n * n * (1 / rows + 1 / cols);
+    phases.push_back({"condition", "solve", {{Operation::solve, solves * solve_flops, n}}});
     // The first target reads the factor, the others have it in caches.
-    phases.push_back(
-        {"targets", "solve", {{Operation::solve, 2 * n * n, n}, {Operation::gemm, 2 * n * n * (system.targets - 1), n}, test_products}});
-    if (system.posterior) phases.push_back({"variance", "solve", {{Operation::gemm, m * n * n, n}, {Operation::memory, 4 * m * n * real}}});
+    phases.push_back({"targets",
+                      "solve",
+                      {{Operation::solve, solve_flops, n}, {Operation::gemm, solve_flops * (system.targets - 1), n}, test_products}});
+    if (system.posterior)
+        phases.push_back({"variance", "solve", {{Operation::gemm, m * n * n / ranks, n}, {Operation::memory, 4 * m * n * real / ranks}}});
     return phases;
 }
 
-Phase write_phase(double bytes) { return {"write", "write", {{Operation::write, bytes}}}; }
+Phase write_phase(double bytes, int ranks) {
+    Phase phase{"write", "write", {{Operation::write, bytes / ranks}}};
+    if (ranks > 1) phase.work.insert(phase.work.end(), {{Operation::memory, 4 * bytes / ranks}, {Operation::link, bytes / ranks}});
+    return phase;
+}
 
 const char* to_string(Passes passes) { return passes == Passes::compute ? "compute" : "exchange"; }
 

@@ -203,7 +203,7 @@ CONFORMANCE_TEST(Norms) {
         for (const Index pad : pads)
             for (const auto& [rows, cols] : {std::pair{n, n + 2}, {n + 2, Index{1}}, {Index{1}, n}}) {
                 const Padded<Real> x(backend, random_matrix(rows, cols), pad), y(backend, random_matrix(rows, cols, 1), pad);
-                const auto expect = [&](const Norms& got, double relative, const auto& entry) {
+                const auto expect = [&, rows = rows, cols = cols](const Norms& got, double relative, const auto& entry) {
                     long double squares = 0, largest = 0, one = 0;
                     for (Index j = 0; j < cols; ++j) {
                         long double column = 0;

@@ -81,6 +81,29 @@ TEST(PlanFlops, Systems) {
     EXPECT_EQ(flops(system_phases(system), "eigenvectors"), 9 * 30 * 30 * 30);
 }
 
+/// On r x c ranks, of 1000 rows in blocks of b: those who wait for a block do as much as nobody else.
+TEST(PlanFlops, SystemsOnSeveralRanks) {
+    SystemWork system;
+    system.rows = 1000;
+    const double all = 1e9 / 3;
+    const auto on = [&](int ranks, const char* phase) {
+        system.layout = kernel_layout(ranks, 1000, 0, 1);
+        return flops(system_phases(system), phase);
+    };
+    EXPECT_EQ(on(4, "condition"), 5 * 1e6 * (1.0 / 2 + 1.0 / 2));
+    EXPECT_EQ(on(3, "condition"), 5 * 1e6 * (1.0 + 1.0 / 3));
+    EXPECT_EQ(on(3, "targets"), 1e6 * (1.0 + 1.0 / 3));
+    for (const int ranks : {2, 3, 4, 6}) {
+        const double side = static_cast<double>(kernel_layout(ranks, 1000, 0, 1).rows.side), rows = rank_grid(ranks).rows;
+        const double waited = side * side * 1000 / 3 + side * 1000 * (1000 - side) / 2 / rows;
+        EXPECT_GT(on(ranks, "factorise"), waited + (all - waited * rows) / ranks) << ranks;
+        EXPECT_LT(on(ranks, "factorise"), waited + 1.5 * all / ranks) << ranks;
+    }
+    system.layout = kernel_layout(2, 1000, 0, 1);
+    system.layout.rows.side = system.layout.cols.side = 1000;  // one block: nothing is shared
+    EXPECT_DOUBLE_EQ(flops(system_phases(system), "factorise"), all);
+}
+
 double link_bytes(const std::vector<Phase>& phases) {
     double bytes = 0;
     for (const Phase& phase : phases)

@@ -73,7 +73,7 @@ TEST(Backward, SlopeAtTheKink) {
         const HostMatrix<double> weight = download(network.weight[1]);
         const Matrix<double> x = upload(backend, HostMatrix<double>(1, 2));
         const Forward<double> pass = forward<double>(network, x.view());
-        backward<double>(network, pass, [&](Index l, ConstMatrixView<double> delta) {
+        backward<double>(network, pass, [&, slope = slope](Index l, ConstMatrixView<double> delta) {
             if (l != 1) return;
             HostMatrix<double> got(1, 3);
             backend->download(delta, got.view());

@@ -40,7 +40,7 @@ TEST(Threads, WithABackendEachGetTheBitsOfOneAlone) {
         const auto first_alone = work(first_threads, 1, 300), second_alone = work(second_threads, 2, 40);
         std::vector<std::vector<double>> first(repeats), second(repeats);
         {
-            const std::jthread other([&] {
+            const std::jthread other([&, second_threads = second_threads] {
                 for (auto& result : second) result = work(second_threads, 2, 40);
             });
             for (auto& result : first) result = work(first_threads, 1, 300);

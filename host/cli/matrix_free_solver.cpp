@@ -63,16 +63,17 @@ Solution solve_by_cg(const PredictArguments& a, Run& run, const SolverChoice& ch
         return PivotedCholesky<Real>(*op, ridge, choice.rank, [&](Index done, Index total) { bar(done, total); });
     });
     const ConjugateGradientOptions options{.ridge = ridge, .tolerance = tolerance_of(a, sizeof(Real)), .max_iterations = a.max_iterations};
-    const auto [coefficients, report] = run.timed("solve", true, [&] {
+    const ConjugateGradientSolution<Real> solved = run.timed("solve", true, [&] {
         ResidualProgress bar(run, options.tolerance, options.max_iterations);
         return conjugate_gradient<Real>(*op, preconditioner, own_rows(*op, problem.targets.view()), options,
                                         [&](Index done, double residual) { bar(done, residual); });
     });
+    const ConjugateGradientReport& report = solved.report;
     Solution solution;
     solution.solver = "cg";
     solution.predictions =
-        run.timed("predict", true, [&] { return with_start(op->cross(test.view(), coefficients.view()), problem.test_start); });
-    solution.coefficients = of_all_ranks(*op, coefficients);
+        run.timed("predict", true, [&] { return with_start(op->cross(test.view(), solved.x.view()), problem.test_start); });
+    solution.coefficients = of_all_ranks(*op, solved.x);
     solution.report = {.log_determinant = std::nan(""), .condition = report.condition, .condition_is_estimate = true};
     solution.condition_kind = "upper estimate from Ritz values";
     solution.facts = {{"iterations", report.iterations},

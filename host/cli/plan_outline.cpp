@@ -60,7 +60,7 @@ PlanOutline kernel_outline(const Run& run, const KernelArguments& kernel, const 
             one.memory = memory.fixed(n1 + n2) + memory.making(samples.local_rows(0), samples.local_cols(0)) + sharing.bytes;
             one.passes = sharing.why;
         }
-        one.phases.push_back(write_phase(outline.file_bytes / ranks));
+        one.phases.push_back(write_phase(outline.file_bytes, ranks));
         if (spectrum) {
             const Index each = memory.rows_per_sample();
             const double link = distributed_cost(kernel_layout(ranks, n1, 0, each), each, 1, work.real_bytes).eigen_link_bytes;

@@ -43,20 +43,14 @@ SystemWork system_work(const PredictArguments& a, const KernelWork& kernel, cons
     return system;
 }
 
-void share_out(std::vector<Phase>& phases, int ranks) {
-    for (Phase& phase : phases)
-        for (Work& work : phase.work) work.amount /= ranks;
-}
-
 /// The matrix, factorised in place.
 RankOutline by_matrix(const Prediction& p, int ranks) {
     RankOutline one{ranks, network_phases(p.kernel)};
     const double n = p.samples(), m = p.tests();
-    std::vector<Phase> solving = system_phases(p.system);
     if (ranks == 1) {
         append(one.phases, kernel_phases(p.kernel, {n, n * (n + 1) / 2}, n * n));
         append(one.phases, kernel_phases(p.kernel, {n + m, m * n}, m * n), "cross ");
-        append(one.phases, solving);
+        append(one.phases, system_phases(p.system));
         return one;
     }
     const auto part = [&](Index n1, Index n2, const std::string& prefix) {
@@ -69,8 +63,9 @@ RankOutline by_matrix(const Prediction& p, int ranks) {
     };
     const DistributedCost cost = part(p.size.samples, 0, {});
     (void)part(p.size.tests, p.size.samples, "cross ");
-    share_out(solving, ranks);
-    append(one.phases, solving);
+    SystemWork system = p.system;
+    system.layout = kernel_layout(ranks, p.size.samples, 0, p.rows_per_sample()).repeated(p.rows_per_sample(), p.rows_per_sample());
+    append(one.phases, system_phases(system));
     const double received = p.system.spectrum ? cost.eigen_link_bytes : cost.factorise_bytes + cost.solve_bytes;
     one.phases.push_back({"panels", "solve", {{Operation::link, received}}});
     if (!p.system.spectrum) return one;

@@ -46,8 +46,12 @@ protected:
     /// visit(global row, global column, entry) for this rank's part of a matrix of that layout.
     template <class Part, class Visit>
     void for_each_entry(const DistributedLayout& layout, Part& part, const Visit& visit) const {
-        for (Index i = 0; i < part.rows(); ++i)
-            for (Index j = 0; j < part.cols(); ++j) visit(layout.global_row(rank(), i), layout.global_col(rank(), j), part(i, j));
+        std::vector<Index> cols(static_cast<std::size_t>(part.cols()));  // a column's divisions once, not for every entry
+        for (Index j = 0; j < part.cols(); ++j) cols[static_cast<std::size_t>(j)] = layout.global_col(rank(), j);
+        for (Index i = 0; i < part.rows(); ++i) {
+            const Index row = layout.global_row(rank(), i);
+            for (Index j = 0; j < part.cols(); ++j) visit(row, cols[static_cast<std::size_t>(j)], part(i, j));
+        }
     }
     /// What `part` has of the entries above the diagonal, of all ranks.
     [[nodiscard]] HostMatrix<Real> gather_upper(const HostMatrix<Real>& part) const {

@@ -1,3 +1,4 @@
+#include "mirrored_blocks.hpp"
 #include "mpi_call.hpp"
 #include "part_checks.hpp"
 #include "scalapack.hpp"
@@ -19,6 +20,7 @@ class SpreadMatrix {
 public:
     SpreadMatrix(MpiRanks& ranks, const DistributedLayout& layout, const HostMatrix<Real>& part, Backend<Real>& host)
         : ranks_(ranks),
+          layout_(layout),
           part_(part),
           host_(host),
           rows_{layout.rows, layout.grid.row_of(ranks.rank())},
@@ -40,14 +42,15 @@ public:
 
     /// sum_i weights[i] x_ij^2 of every column j.
     [[nodiscard]] std::vector<double> squares(const std::vector<double>& weights) const {
-        std::vector<double> sums(static_cast<std::size_t>(cols_.axis.size));
+        std::vector<double> mine(static_cast<std::size_t>(part_.cols())), sums(static_cast<std::size_t>(cols_.axis.size));
         for (Index i = 0; i < part_.rows(); ++i) {
             const double weight = weights[static_cast<std::size_t>(rows_.global(i))];
             for (Index j = 0; j < part_.cols(); ++j) {
                 const auto entry = static_cast<double>(part_(i, j));
-                sums[static_cast<std::size_t>(cols_.global(j))] += weight * entry * entry;
+                mine[static_cast<std::size_t>(j)] += weight * entry * entry;
             }
         }
+        for (Index j = 0; j < part_.cols(); ++j) sums[static_cast<std::size_t>(cols_.global(j))] = mine[static_cast<std::size_t>(j)];
         ranks_.sum(std::span(sums));
         return sums;
     }
@@ -55,9 +58,7 @@ public:
     /// The mean of its diagonal. Throws, on every rank, where an entry of any is not finite.
     [[nodiscard]] double checked_mean_of_diagonal() const {
         double trace = 0;
-        for (Index i = 0; i < part_.rows(); ++i)
-            for (Index j = 0; j < part_.cols(); ++j)
-                if (rows_.global(i) == cols_.global(j)) trace += static_cast<double>(part_(i, j));
+        for_each_diagonal_entry(layout_, ranks_.rank(), part_, [&](Index, Real entry) { trace += static_cast<double>(entry); });
         std::vector<double> sums{part_.empty() || host_.norms(part_.view()).finite ? 0.0 : 1.0, trace};
         ranks_.sum(std::span(sums));
         require_finite_kernel(sums[0] == 0);
@@ -73,6 +74,7 @@ private:
     };
 
     MpiRanks& ranks_;
+    const DistributedLayout& layout_;
     const HostMatrix<Real>& part_;
     Backend<Real>& host_;
     Axis rows_, cols_;

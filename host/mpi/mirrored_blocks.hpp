@@ -22,6 +22,13 @@ template <class Real>
     return part.row_range(block.row, block.rows).col_range(block.col, block.cols);
 }
 
+/// visit(index, entry) for what a part has of the diagonal of the matrix.
+template <class Part, class Visit>
+void for_each_diagonal_entry(const DistributedLayout& layout, int rank, Part& part, const Visit& visit) {
+    for (const KernelPiece& piece : diagonal_pieces(layout, rank))
+        for (Index i = 0; i < piece.rows; ++i) visit(layout.global_row(rank, piece.row + i), part(piece.row + i, piece.col + i));
+}
+
 class MirroredBlocks {
 public:
     MirroredBlocks(const DistributedLayout& layout, int rank)

@@ -1,4 +1,5 @@
 #include "distributed_factor.hpp"
+#include "mirrored_blocks.hpp"
 #include "part_checks.hpp"
 #include "scalapack.hpp"
 
@@ -27,8 +28,8 @@ public:
 
     [[nodiscard]] std::vector<double> diagonal() const override {
         std::vector<double> values(static_cast<std::size_t>(n()));
-        this->for_each_entry(layout(), part_, [&](Index row, Index col, const Real& entry) {
-            if (row == col) values[static_cast<std::size_t>(row)] = static_cast<double>(entry);
+        for_each_diagonal_entry(layout(), this->rank(), part_, [&](Index index, const Real& entry) {
+            values[static_cast<std::size_t>(index)] = static_cast<double>(entry);
         });
         this->ranks().sum(std::span(values));
         return values;
@@ -44,9 +45,7 @@ public:
     }
 
     void add_to_diagonal(double value) override {
-        this->for_each_entry(layout(), part_, [&](Index row, Index col, Real& entry) {
-            if (row == col) entry += static_cast<Real>(value);
-        });
+        for_each_diagonal_entry(layout(), this->rank(), part_, [&](Index, Real& entry) { entry += static_cast<Real>(value); });
     }
 
     [[nodiscard]] int factorise() override { return scalapack::potrf(static_cast<int>(n()), part_.data(), description_); }

@@ -89,9 +89,12 @@ struct SystemWork {
     bool posterior = false;
     bool coarse = false;  ///< resolution is checked (GramPrecision::half)
     std::size_t real_bytes = sizeof(double);
+    DistributedLayout layout{};  ///< of its rows on several ranks; of one rank it says nothing
 };
 /// n^3 / 3 (Cholesky) or 9 n^3 (eigenvectors), the condition number (five solves; twenty more where resolution is checked), 2 n^2 a
-/// target, 2 m n a target for m tests, m n^2 for their variance.
+/// target, 2 m n a target for m tests, m n^2 for their variance. Of r x c ranks the share of the one that has most. They do not share all
+/// of it: while ScaLAPACK factorises a block of b rows (b^3 / 3, one after the other of n / b) and solves for the rows beside it (b n^2 / 2
+/// altogether, by r ranks) the others wait, and of a right-hand side half is solved by r ranks and half by c.
 [[nodiscard]] std::vector<Phase> system_phases(const SystemWork& system);
 
 /// Adds `more`, done `times` times, to the phases of the same names.
@@ -109,8 +112,9 @@ void add_phases(std::vector<Phase>& phases, const std::vector<Phase>& more, doub
 /// Pairs times layers of a study by the recursion of every pair.
 [[nodiscard]] double depth_pair_layers(const DepthOptions& options, const SampleCounts& size);
 
-/// A file of so many bytes.
-[[nodiscard]] Phase write_phase(double bytes);
+/// A file of so many bytes; of several ranks the share of one, which MPI-IO packs (read and written), sends to those that write, and puts
+/// in order there (read and written).
+[[nodiscard]] Phase write_phase(double bytes, int ranks = 1);
 
 /// How the ranks of a grid have the passes over samples that several of them need.
 enum class Passes {

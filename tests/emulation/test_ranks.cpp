@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <cmath>
 
 namespace ntk {
@@ -80,6 +81,32 @@ TEST(EmulatedRanks, PredictionsInSinglePrecision) {
     ASSERT_EQ(all.code, 0) << all.err;
     EXPECT_THAT(all.out, HasSubstr(on_devices));
     expect_same_array(folder, "predictions.npy", std::numeric_limits<float>::epsilon() * results(folder, "one")["condition"].get<double>());
+}
+
+/// The same numbers as one process on a device: what is above the diagonal goes from device to device, or, where two ranks have one, through
+/// MPI.
+void expect_same_kernel(const std::string& arguments, int ranks, int devices, const std::string& engine) {
+    SCOPED_TRACE(fmt::format("{} on {} ranks", arguments, ranks));
+    const TemporaryFolder folder;
+    const std::string kernel = "kernel --data gaussian:n=120,d=6,seed=1 --device cuda " + arguments;
+    ASSERT_EQ(run_ranks(folder, 1, 1, kernel + " --quiet --out one.npy").code, 0);
+    const Outcome all = run_ranks(folder, ranks, devices, kernel + " --out all.npy");
+    ASSERT_EQ(all.code, 0) << all.err << all.out;
+    EXPECT_THAT(all.out, HasSubstr(engine));
+    const Array a = read_npy(folder.path("one.npy")), b = read_npy(folder.path("all.npy"));
+    ASSERT_EQ(a.shape, b.shape);
+    const double largest = std::fabs(*std::max_element(a.values.begin(), a.values.end()));
+    for (std::size_t i = 0; i < a.values.size(); ++i) ASSERT_NEAR(a.values[i], b.values[i], 1e-14 * largest) << "entry " << i;
+}
+
+constexpr const char* from_device_to_device = "mirror    from GPU to GPU: NCCL 2.28.9";
+
+TEST(EmulatedRanks, Kernels) {
+    for (const int ranks : {2, 4, 6}) expect_same_kernel("--width 16", ranks, 6, from_device_to_device);
+}
+TEST(EmulatedRanks, NormalizedLimits) { expect_same_kernel("--kernel ntk --normalized", 3, 3, from_device_to_device); }
+TEST(EmulatedRanks, KernelsOfTwoOnOneDevice) {
+    expect_same_kernel("--width 16", 2, 1, "mirror    by the hosts, through MPI: ranks 0 and 1 share a GPU");
 }
 
 TEST(EmulatedRanks, ARefusedSystemIsToldAsByOneRank) {

@@ -52,11 +52,15 @@ Matrix<Real> KernelPart<Real>::compute_on_device(const KernelSource<Real>& sourc
 
 template <class Real>
 void KernelPart<Real>::normalize(const KernelSource<Real>& source) {
-    on_device(false, [&](MatrixView<Real> entries) {
-        normalize_kernel<Real>(
-            source, x1_, x2_, [this](Index i) { return layout_.global_row(rank_, i); },
-            [this](Index i) { return layout_.global_col(rank_, i); }, entries);
-    });
+    on_device(false, [&](MatrixView<Real> entries) { normalize(source, entries); });
+}
+
+template <class Real>
+void KernelPart<Real>::normalize(const KernelSource<Real>& source, MatrixView<Real> on_device) const {
+    if (empty()) return;
+    normalize_kernel<Real>(
+        source, x1_, x2_, [this](Index i) { return layout_.global_row(rank_, i); },
+        [this](Index i) { return layout_.global_col(rank_, i); }, on_device);
 }
 
 template <class Real>

@@ -39,6 +39,10 @@ public:
     /// The same; the entries stay on the device.
     [[nodiscard]] Matrix<Real> compute_on_device(const KernelSource<Real>& source, const PassGroups& groups);
     void normalize(const KernelSource<Real>& source);
+    /// The entries that compute_on_device() gave.
+    void normalize(const KernelSource<Real>& source, MatrixView<Real> on_device) const;
+    /// Them, on the host from here on.
+    void fetch(const Matrix<Real>& on_device) { entries_ = download(on_device); }
 
     [[nodiscard]] HostMatrix<Real>& entries() { return entries_; }
     [[nodiscard]] bool empty() const { return rows_ == 0 || cols_ == 0; }

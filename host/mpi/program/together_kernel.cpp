@@ -46,6 +46,7 @@ public:
         if (task_.per_layer)
             layers.emplace(ranks_, layers_file(task_), std::vector<Index>{task_.architecture.depth(), task_.rows(), task_.cols()});
         KernelPart<Real> part(task_.backend, samples_, ranks_.rank(), task_.row_samples().x, task_.samples.train.x, each_);
+        if (samples_.symmetric && task_.backend->info().kind == DeviceKind::cuda) join_devices();
         task_.run.timed("kernel", true, [&] { compute(part, layers); });
         const KernelFacts facts = facts_of_all(ranks_, host_->norms(part.entries().view()));
         require_in_range<Real>(facts, task_.samples.train.x, task_.run.parameters["data"]);
@@ -69,6 +70,13 @@ private:
         task_.run.say(fmt::format("grid      {} x {} ranks, blocks of {} x {} samples", samples_.grid.rows, samples_.grid.cols,
                                   samples_.rows.side, samples_.cols.side));
         passes_.report(task_.run);
+    }
+
+    /// What is above the diagonal goes from GPU to GPU where they can be joined; terms of layers, which are made on the host, do not.
+    void join_devices() {
+        std::string why_not;
+        devices_ = DeviceGroup<Real>::join(ranks_, task_.backend, why_not);
+        task_.run.say("mirror    " + (devices_ ? "from GPU to GPU: " + devices_->libraries() : "by the hosts, through MPI: " + why_not));
     }
 
     void write_spectrum(HostMatrix<Real> kernel) {
@@ -96,7 +104,14 @@ private:
             if (part.empty())  // takes part in the writing all the same
                 for (Index layer = task_.architecture.depth(); layer >= 1; --layer) write_term(*layers, layer, {});
         }
-        part.compute(source, GridGroups(ranks_, samples_.grid, passes_.passes).groups());
+        const GridGroups sharing(ranks_, samples_.grid, passes_.passes);
+        if (devices_) {
+            Matrix<Real> on_device = part.compute_on_device(source, sharing.groups());
+            if (task_.normalized) part.normalize(source, on_device.view());
+            devices_->mirror_lower(layout_, on_device.view());
+            return part.fetch(on_device);
+        }
+        part.compute(source, sharing.groups());
         if (task_.normalized) part.normalize(source);
         if (samples_.symmetric) mirror_lower(ranks_, layout_, part.entries().view());
     }
@@ -113,6 +128,7 @@ private:
     KernelMemory memory_;
     PassSharing passes_;
     std::shared_ptr<Backend<Real>> host_;
+    std::unique_ptr<DeviceGroup<Real>> devices_{};
 };
 
 /// The diagonal: samples dealt to the ranks, outputs whole.
