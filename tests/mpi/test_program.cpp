@@ -8,6 +8,7 @@
 #include <ntkcuda/array_file.hpp>
 
 #include <fmt/format.h>
+#include <gmock/gmock.h>
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -19,6 +20,7 @@ namespace ntk {
 namespace {
 
 using namespace testing;
+using ::testing::HasSubstr;
 
 /// For every mpirun of this process; the list of CMakeLists.txt, with a name and a value each.
 bool set_environment() {
@@ -440,7 +442,7 @@ TEST(MpiProgram, ARefusedSystemIsToldAsByOneRank) {
         EXPECT_EQ(shared.code, 3) << shared.err;
         // Up to the digits of an eigenvalue that rounding has made up.
         const std::string words = path.err.substr(0, path.err.find("eigenvalue"));
-        EXPECT_EQ(shared.err.substr(0, words.size()), words);
+        EXPECT_THAT(shared.err, HasSubstr(words));  // mpirun's own words may come first
         EXPECT_EQ(messages(shared.err), 1) << shared.err;
     }
 }
