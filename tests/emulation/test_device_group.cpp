@@ -1,16 +1,11 @@
 // ntkcuda::mpi with a device for each rank, on any number of ranks: groups, mirror images, and the closed form.
 
-#include "mpi/parts.hpp"
-#include "support/devices.hpp"
-#include "support/samples.hpp"
+#include "mpi/systems.hpp"
 
-#include <ntkcuda/closed_form.hpp>
 #include <ntkcuda/mpi.hpp>
 
 #include <emulated/device.hpp>
 #include <gmock/gmock.h>
-
-#include <limits>
 
 namespace ntk {
 namespace {
@@ -89,10 +84,7 @@ void check_mirror(MpiRanks& ranks, const std::shared_ptr<Backend<Real>>& backend
             const DistributedLayout layout = kernel_layout(ranks.size(), n, 0, each).repeated(each, each);
             const HostMatrix<Real> expected = part_of(gram(n * each, 2), layout, ranks.rank()).template cast<Real>();
             HostMatrix<Real> part = expected;
-            for (Index i = 0; i < part.rows(); ++i)
-                for (Index j = 0; j < part.cols(); ++j)
-                    if (layout.global_row(ranks.rank(), i) < layout.global_col(ranks.rank(), j))
-                        part(i, j) = std::numeric_limits<Real>::quiet_NaN();
+            forget_upper(layout, ranks.rank(), part);
             Matrix<Real> device(backend, part.rows(), part.cols());
             backend->upload(part.view(), device.view());
             group->mirror_lower(layout, device.view());
@@ -106,51 +98,24 @@ TEST_F(DeviceGroups, MakeASymmetricMatrixWhole) {
     check_mirror(ranks, own_device<float>());
 }
 
-/// Against KernelSystem on this rank's CPU alone, with the tolerances of the hosts' own test (tests/mpi).
-TEST_F(DeviceGroups, SolveAsOneRank) {
-    const auto cpu = make_backend<double>("cpu", 1), backend = own_device<double>();
-    const auto group = join(ranks, backend);
-    for (const Index n : {1, 3, 37, 150}) {
-        constexpr Index tests = 7, targets = 3;
-        const HostMatrix<double> k = gram(n, 10), y = random_matrix(n, targets, 1), cross = random_matrix(tests, n, 2);
-        HostMatrix<double> prior(tests, 1);
-        for (Index i = 0; i < tests; ++i) prior(i, 0) = 100 * static_cast<double>(n);
-        const KernelSystem<double> one(upload(cpu, k), 0.01);
-        const DistributedLayout layout = kernel_layout(ranks.size(), n, 0, 1), cross_layout = kernel_layout(ranks.size(), tests, n, 1);
-        const DistributedKernelSystem<double> all(*group, layout, upload(backend, part_of(k, layout, ranks.rank())), 0.01);
-        const double tolerance = static_cast<double>(n) * 4e-16 * one.report().condition;
-        EXPECT_NEAR(all.report().condition, one.report().condition, 1e-9 * one.report().condition);
-        EXPECT_NEAR(all.report().log_determinant, one.report().log_determinant, 1e-12 * static_cast<double>(n) * 10);
-        expect_near(all.solve(y), download(one.solve(upload(cpu, y))), 10 * tolerance);
-        const HostMatrix<double> mine = part_of(cross, cross_layout, ranks.rank());
-        const HostMatrix<double> expected = download(one.posterior_variance(upload(cpu, cross), upload(cpu, prior)));
-        expect_near(all.posterior_variance(cross_layout, upload(backend, mine), prior), expected, 100 * static_cast<double>(n) * tolerance);
-        expect_near(all.posterior_variance(cross_layout, mine, prior), expected, 100 * static_cast<double>(n) * tolerance);
+class DeviceGroupSystems : public DeviceGroups {
+protected:
+    [[nodiscard]] auto place() {
+        return [this](const HostMatrix<double>& part) { return upload(backend_, part); };
     }
-}
+    [[nodiscard]] auto make() {
+        return [this](const DistributedLayout& layout, Matrix<double> part, double ridge) {
+            return DistributedKernelSystem<double>(*group_, layout, std::move(part), ridge);
+        };
+    }
 
-TEST_F(DeviceGroups, RefuseInTheWordsOfOneRank) {
-    const auto backend = own_device<double>();
-    const auto group = join(ranks, backend);
-    HostMatrix<double> k = gram(40, 10);
-    k(33, 33) = -1;
-    std::string words;
-    try {
-        (void)KernelSystem<double>(upload(make_backend<double>("cpu", 1), k), 0.5);
-    } catch (const Error& e) {
-        words = e.what();
-    }
-    ASSERT_NE(words, "");
-    const DistributedLayout layout = kernel_layout(ranks.size(), 40, 0, 1);
-    const auto solve = [&] {
-        (void)DistributedKernelSystem<double>(*group, layout, upload(backend, part_of(k, layout, ranks.rank())), 0.5);
-    };
-    expect_error(ErrorCode::not_positive_definite, words, solve);
-    k(3, 3) = std::numeric_limits<double>::infinity();
-    expect_error(ErrorCode::invalid_argument, "not finite", solve);
-    expect_error(ErrorCode::shape_mismatch, "part of the kernel",
-                 [&] { (void)DistributedKernelSystem<double>(*group, layout, Matrix<double>(backend, 41, 41), 0.5); });
-}
+private:
+    std::shared_ptr<Backend<double>> backend_ = own_device<double>();
+    std::unique_ptr<DeviceGroup<double>> group_ = join(ranks, backend_);
+};
+
+TEST_F(DeviceGroupSystems, SolveAsOneRank) { expect_solves_as_one_rank(ranks, place(), make()); }
+TEST_F(DeviceGroupSystems, RefuseInTheWordsOfOneRank) { expect_refuses_in_the_words_of_one_rank(ranks, place(), make()); }
 
 }  // namespace
 }  // namespace ntk

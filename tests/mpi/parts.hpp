@@ -6,6 +6,8 @@
 
 #include <ntkcuda/distributed_layout.hpp>
 
+#include <limits>
+
 namespace ntk::testing {
 
 /// A part of `whole`.
@@ -15,6 +17,14 @@ HostMatrix<Real> part_of(const HostMatrix<Real>& whole, const DistributedLayout&
     for (Index i = 0; i < part.rows(); ++i)
         for (Index j = 0; j < part.cols(); ++j) part(i, j) = whole(layout.global_row(rank, i), layout.global_col(rank, j));
     return part;
+}
+
+/// What lies above the diagonal of the whole is lost.
+template <class Real>
+void forget_upper(const DistributedLayout& layout, int rank, HostMatrix<Real>& part) {
+    for (Index i = 0; i < part.rows(); ++i)
+        for (Index j = 0; j < part.cols(); ++j)
+            if (layout.global_row(rank, i) < layout.global_col(rank, j)) part(i, j) = std::numeric_limits<Real>::quiet_NaN();
 }
 
 /// X X^T / columns + I/10.

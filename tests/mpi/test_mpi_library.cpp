@@ -1,16 +1,13 @@
 // ntkcuda::mpi on any number of ranks: what they tell each other, parts of kernels, files, and the closed form.
 
-#include "mpi/parts.hpp"
-#include "support/devices.hpp"
+#include "mpi/systems.hpp"
 #include "support/files.hpp"
 
 #include <ntkcuda/array_file.hpp>
-#include <ntkcuda/closed_form.hpp>
 #include <ntkcuda/gram.hpp>
 #include <ntkcuda/mpi.hpp>
 
 #include <cmath>
-#include <limits>
 
 namespace ntk {
 namespace {
@@ -19,14 +16,6 @@ using namespace testing;
 
 std::span<const std::byte> bytes_of(const std::string& text) { return std::as_bytes(std::span(text)); }
 std::string text_of(const std::vector<std::byte>& bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
-
-/// What lies above the diagonal of the whole is lost.
-template <class Real>
-void forget_upper(const DistributedLayout& layout, int rank, HostMatrix<Real>& part) {
-    for (Index i = 0; i < part.rows(); ++i)
-        for (Index j = 0; j < part.cols(); ++j)
-            if (layout.global_row(rank, i) < layout.global_col(rank, j)) part(i, j) = std::numeric_limits<Real>::quiet_NaN();
-}
 
 TEST(MpiRanks, TellEachOther) {
     MpiRanks ranks;
@@ -195,46 +184,22 @@ TEST(MpiNpyFile, HasTheBytesOfOneRanksFile) {
     }
 }
 
-/// Against KernelSystem on this rank alone. Solutions of a system of that condition agree to its multiple of the rounding.
+const auto on_the_host = [](HostMatrix<double> part) { return part; };
+
+auto systems_on(MpiRanks& ranks) {
+    return [&ranks](const DistributedLayout& layout, HostMatrix<double> part, double ridge) {
+        return DistributedKernelSystem<double>(ranks, layout, std::move(part), ridge);
+    };
+}
+
 TEST(DistributedKernelSystem, SolvesAsOneRank) {
     MpiRanks ranks;
-    const auto cpu = make_backend<double>("cpu", 1);
-    for (const Index n : {1, 3, 37, 150}) {
-        constexpr Index tests = 7, targets = 3;
-        const HostMatrix<double> k = gram(n, 10), y = random_matrix(n, targets, 1), cross = random_matrix(tests, n, 2);
-        HostMatrix<double> prior(tests, 1);
-        for (Index i = 0; i < tests; ++i) prior(i, 0) = 100 * static_cast<double>(n);
-        const KernelSystem<double> one(upload(cpu, k), 0.01);
-        const DistributedLayout layout = kernel_layout(ranks.size(), n, 0, 1), cross_layout = kernel_layout(ranks.size(), tests, n, 1);
-        const DistributedKernelSystem<double> all(ranks, layout, part_of(k, layout, ranks.rank()), 0.01);
-        const double tolerance = static_cast<double>(n) * 4e-16 * one.report().condition;
-        EXPECT_NEAR(all.report().condition, one.report().condition, 1e-9 * one.report().condition);
-        EXPECT_NEAR(all.report().log_determinant, one.report().log_determinant, 1e-12 * static_cast<double>(n) * 10);
-        expect_near(all.solve(y), download(one.solve(upload(cpu, y))), 10 * tolerance);
-        expect_near(all.posterior_variance(cross_layout, part_of(cross, cross_layout, ranks.rank()), prior),
-                    download(one.posterior_variance(upload(cpu, cross), upload(cpu, prior))), 100 * static_cast<double>(n) * tolerance);
-    }
+    expect_solves_as_one_rank(ranks, on_the_host, systems_on(ranks));
 }
 
 TEST(DistributedKernelSystem, RefusesInTheWordsOfOneRank) {
     MpiRanks ranks;
-    HostMatrix<double> k = gram(40, 10);
-    k(33, 33) = -1;
-    std::string words;
-    try {
-        (void)KernelSystem<double>(upload(make_backend<double>("cpu", 1), k), 0.5);
-    } catch (const Error& e) {
-        words = e.what();
-    }
-    ASSERT_NE(words, "");
-    const DistributedLayout layout = kernel_layout(ranks.size(), 40, 0, 1);
-    expect_error(ErrorCode::not_positive_definite, words,
-                 [&] { (void)DistributedKernelSystem<double>(ranks, layout, part_of(k, layout, ranks.rank()), 0.5); });
-    k(3, 3) = std::numeric_limits<double>::infinity();
-    expect_error(ErrorCode::invalid_argument, "not finite",
-                 [&] { (void)DistributedKernelSystem<double>(ranks, layout, part_of(k, layout, ranks.rank()), 0.5); });
-    expect_error(ErrorCode::shape_mismatch, "part of the kernel",
-                 [&] { (void)DistributedKernelSystem<double>(ranks, layout, HostMatrix<double>(41, 41), 0.5); });
+    expect_refuses_in_the_words_of_one_rank(ranks, on_the_host, systems_on(ranks));
 }
 
 }  // namespace
