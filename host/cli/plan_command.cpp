@@ -5,7 +5,6 @@
 #include "rates_file.hpp"
 
 #include <ntkcuda/array_file.hpp>
-#include <ntkcuda/version.hpp>
 
 #include <CLI/App.hpp>
 #include <fmt/format.h>
@@ -20,21 +19,16 @@ struct Arguments {
     std::string save;
 };
 
-/// `link`: what was measured among several ranks.
-Rates all_rates(Run& run, const std::optional<double>& link) {
+Rates all_rates(Run& run) {
     const auto& all = all_operations();
     const std::set<Operation> operations(all.begin(), all.end());
     const std::string folder = std::filesystem::temp_directory_path().string();
     Rates rates;
     run.timed("rates", true, [&] {
-        measure_rates(run.backend<double>(), operations, folder, rates);
-        measure_rates(run.backend<float>(), operations, folder, rates);
+        measure_rates(run.backend<double>(), operations, folder, rates, run.ranks());
+        measure_rates(run.backend<float>(), operations, folder, rates, run.ranks());
     });
-    rates.source = fmt::format("measured by ntkcuda {} on {} threads", NTKCUDA_VERSION, run.device().threads);
-    if (link) {
-        rates.fp64[Operation::link] = rates.fp32[Operation::link] = {*link, 0};
-        rates.source += fmt::format(", the link among {} ranks", idle_ranks() + 1);
-    }
+    rates.source = measured_source(run.device().threads, run.ranks().size());
     return rates;
 }
 
@@ -48,10 +42,11 @@ void show_rates(Run& run, const Rates& rates) {
     run.say("\n" + table(rows));
 }
 
-void execute(Arguments& a, const std::optional<double>& link) {
+void execute(Arguments& a) {
     a.run.precision = "fp64 and fp32";
     Run run("plan", a.run);
-    const Rates rates = all_rates(run, link);
+    const Rates rates = all_rates(run);
+    if (!run.writes()) return;
     show_rates(run, rates);
     run.results = rates_json(rates);
     if (!a.save.empty()) {
@@ -82,10 +77,7 @@ void add_plan_command(CLI::App& program) {
         "Examples:\n  ntkcuda plan kernel --data gaussian:n=1000000,d=784,seed=1 --depth 3 --width 512 --ranks 1,8,64\n"
         "  ntkcuda plan --save-rates rates.json\n"
         "  ntkcuda plan predict --data digits --depth 5 --rates rates.json");
-    command->callback([a] {
-        const std::optional<double> link = ranks().size() > 1 ? std::optional(measure_link(ranks())) : std::nullopt;
-        on_root([&] { execute(*a, link); });
-    });
+    command->callback([a] { execute(*a); });
 }
 
 }  // namespace ntk::cli

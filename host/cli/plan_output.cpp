@@ -5,8 +5,6 @@
 #include "rates_file.hpp"
 #include "report.hpp"
 
-#include <ntkcuda/version.hpp>
-
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -44,8 +42,8 @@ Rates rates_of(const Run& run, const std::shared_ptr<Backend<Real>>& backend, co
                         : std::filesystem::is_directory(out.parent_path(), error) ? out.parent_path()
                                                                                   : std::filesystem::temp_directory_path();
     Rates rates;
-    measure_rates(backend, operations, folder.string(), rates, outline.file_bytes);
-    rates.source = fmt::format("measured by ntkcuda {} on {} threads", NTKCUDA_VERSION, run.device().threads);
+    measure_rates(backend, operations, folder.string(), rates, run.ranks(), outline.file_bytes);
+    rates.source = measured_source(run.device().threads, run.ranks().size());
     return rates;
 }
 

@@ -1,5 +1,7 @@
 #include "rates_file.hpp"
 
+#include <ntkcuda/version.hpp>
+
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -91,6 +93,11 @@ Json rates_json(const Rates& rates) {
     return {{"device", rates.device},         {"kind", rates.kind == DeviceKind::cpu ? "cpu" : "cuda"},
             {"source", rates.source},         {"memory", rates.memory},
             {"fp64", table_json(rates.fp64)}, {"fp32", table_json(rates.fp32)}};
+}
+
+std::string measured_source(int threads, int ranks) {
+    const std::string by = fmt::format("measured by ntkcuda {} on {} thread{}", NTKCUDA_VERSION, threads, threads == 1 ? "" : "s");
+    return ranks == 1 ? by : fmt::format("{} of each of {} ranks at once", by, ranks);
 }
 
 Rates read_rates(const std::string& path) { return RatesReader(path).read(); }

@@ -76,13 +76,12 @@ struct Rates {
 /// Measures the rates of these operations on the device of `backend`, in the precision of Real, into `rates` (with kind, name and free
 /// memory of the device): the shortest of up to four runs each, all together in a few seconds. A file is written to `folder` once and
 /// removed, of `file_bytes` but no more than 1 GiB: give what the run will write, since systems take the beginning of a file faster than
-/// the rest. The link between ranks is taken as half of what a copy in memory takes, as between processes of one machine (measure_link is
-/// of others). Throws Error(io) where nothing can be written, Error(out_of_memory).
+/// the rest. Several ranks measure together, each operation at the same time, as they will work: every one of them gets the rate of the
+/// slowest, its share of the file, and for the link the bytes that each receives a second while all gather 64 MiB. On one rank the link is
+/// taken as half of what a copy in memory takes, as between processes of one machine. Throws Error(io) where nothing can be written,
+/// Error(out_of_memory).
 template <class Real>
 void measure_rates(const std::shared_ptr<Backend<Real>>& backend, const std::set<Operation>& operations, const std::string& folder,
-                   Rates& rates, double file_bytes = 0x1p28);
-
-/// The bytes that each of several ranks receives a second while all gather 64 MiB, the shortest of three times: the same on every rank.
-[[nodiscard]] double measure_link(Ranks& ranks);
+                   Rates& rates, Ranks& ranks = one_rank(), double file_bytes = 0x1p28);
 
 }  // namespace ntk

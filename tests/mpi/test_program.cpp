@@ -351,7 +351,7 @@ TEST(MpiProgram, OtherCommandsWriteOnce) {
     }
     EXPECT_NE(run_ranks(folder, 3, "--version").out.find("\n"), std::string::npos);
     ASSERT_EQ(run_ranks(folder, 3, "plan --save-rates rates.json --quiet").code, 0);
-    EXPECT_NE(record(folder, "rates.json")["source"].get<std::string>().find("the link among 3 ranks"), std::string::npos);
+    EXPECT_NE(record(folder, "rates.json")["source"].get<std::string>().find("of each of 3 ranks at once"), std::string::npos);
 }
 
 /// A study of depth has the same files, figures and state on any number of ranks.
