@@ -3,12 +3,15 @@
 #include "support/paths.hpp"
 #include "support/program.hpp"
 #include "support/rates.hpp"
+#include "support/thread_ranks.hpp"
 
 #include <ntkcuda/ntkcuda.hpp>
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <nlohmann/json.hpp>
+
+#include <array>
 
 namespace {
 
@@ -231,6 +234,25 @@ TEST(PlanRates, OfThisMachineArePositive) {
                   folder.path(""), rates);
     for (const auto& [operation, rate] : rates.fp64) EXPECT_GT(rate.per_second, 0) << to_string(operation);
     EXPECT_EQ(rates.fp64.size(), 5U);  // with the memory's, for the link
+    EXPECT_EQ(folder.entries(), 0U);
+}
+
+/// As ranks decide by them.
+TEST(PlanRates, OfSeveralRanksAreTheSameOnAll) {
+    const TemporaryFolder folder;
+    std::array<Rates, 3> rates;
+    on_ranks(3, [&](Ranks& ranks) {
+        measure_rates(make_backend<double>("cpu", 1), {Operation::arccos_ntk, Operation::memory, Operation::write, Operation::link},
+                      folder.path(""), rates[static_cast<std::size_t>(ranks.rank())], ranks, 0x1p20);
+    });
+    for (const auto& [operation, rate] : rates[0].fp64) EXPECT_GT(rate.per_second, 0) << to_string(operation);
+    for (const Rates& others : {rates[1], rates[2]}) {
+        ASSERT_EQ(others.fp64.size(), 4U);
+        for (const auto& [operation, rate] : others.fp64) {
+            EXPECT_EQ(rate.per_second, rates[0].fp64.at(operation).per_second) << to_string(operation);
+            EXPECT_EQ(rate.half_at, rates[0].fp64.at(operation).half_at) << to_string(operation);
+        }
+    }
     EXPECT_EQ(folder.entries(), 0U);
 }
 

@@ -113,7 +113,8 @@ void add_phases(std::vector<Phase>& phases, const std::vector<Phase>& more, doub
 [[nodiscard]] double depth_pair_layers(const DepthOptions& options, const SampleCounts& size);
 
 /// A file of so many bytes; of several ranks the share of one, which MPI-IO packs (read and written), sends to those that write, and puts
-/// in order there (read and written).
+/// in order there (read and written): at the rate of the device's memory, which of a GPU is not that of its host, and little beside the
+/// file.
 [[nodiscard]] Phase write_phase(double bytes, int ranks = 1);
 
 /// How the ranks of a grid have the passes over samples that several of them need.
