@@ -95,6 +95,22 @@ INSTANTIATE_TEST_SUITE_P(
                       BlockedKernel{"per_layer", "--data sphere:n=500,d=16,seed=1 --width 64 --per-layer", 0.007}),
     [](const auto& kernel) { return kernel.param.name; });
 
+/// Of 250 samples, 5 MiB of rows: at once, by 96 samples, and by so few that the passes of 48 are repeated.
+TEST(Memory, AJacobianInPiecesHasTheBytesOfOneAtOnce) {
+    const TemporaryFolder folder;
+    const std::string common =
+        "jacobian --device cpu --threads 2 --data sphere:n=250,d=16,seed=1 --width 32 --depth 4 --outputs 2 --b-std 0.1 --out ";
+    ASSERT_EQ(run_program(folder, common + "whole.npy").code, 0);
+    const double planned = record_of(folder, "whole.run.json").at("memory").at("planned").get<double>() / 0x1p30;
+    for (const double share : {0.6, 0.3, 0.1}) {
+        SCOPED_TRACE(share);
+        const Outcome run = run_program(folder, common + "J.npy --memory " + std::to_string(share * planned));
+        ASSERT_EQ(run.code, 0) << run.err;
+        EXPECT_TRUE(read_bytes(folder.path("J.npy")) == read_bytes(folder.path("whole.npy")));
+        expect_peak_within(record_of(folder, "J.run.json"), share * planned);
+    }
+}
+
 /// The largest runs whose plans fit the limit: what they hold is what was planned.
 TEST(Memory, ThePeakIsThePlan) {
     if (sanitized) GTEST_SKIP() << "sanitizers keep freed memory";

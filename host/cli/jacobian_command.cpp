@@ -14,7 +14,8 @@
 #include <CLI/App.hpp>
 #include <fmt/format.h>
 
-#include <optional>
+#include <functional>
+#include <memory>
 #include <utility>
 
 namespace ntk::cli {
@@ -26,54 +27,84 @@ struct Arguments {
     NetworkArguments network;
 };
 
-/// The rows of a share.
 template <class Real>
-Matrix<Real> compute_rows(const Network<Real>& network, const HostMatrix<double>& x, const JacobianShare& share) {
+Matrix<Real> compute_rows(const Network<Real>& network, const HostMatrix<double>& x, const JacobianPiece& piece) {
     const auto& backend = network.backend();
-    if (share.samples == 0) return {backend, 0, network.architecture.parameters()};
-    const Matrix<Real> passing = upload(backend, x.view().row_range(share.first_pass, share.passes));
-    Matrix<Real> rows = jacobian_rows(network, passing.view(), share.first - share.first_pass, share.samples);
+    if (piece.samples == 0) return {backend, 0, network.architecture.parameters()};
+    const Matrix<Real> passing = upload(backend, x.view().row_range(piece.first_pass, piece.passes));
+    Matrix<Real> rows = jacobian_rows(network, passing.view(), piece.first - piece.first_pass, piece.samples);
     backend->synchronize();
     return rows;
 }
 
-/// The one file, by this process or by all ranks.
+/// The one file of this process, which gets rows in order.
 template <class Real>
-class JacobianFile {
+class OwnFile {
 public:
-    JacobianFile(const std::string& path, const std::vector<Index>& shape) {
-        if (distribution() != nullptr)
-            distribution()->open(path, shape, shared_);
-        else
-            own_.emplace(path, shape);
+    OwnFile(const std::string& path, const std::vector<Index>& shape, Backend<Real>& backend)
+        : file_(path, shape), staging_(backend.host_staging()) {}
+    void append(Matrix<Real> rows) {
+        const Index start = std::exchange(next_, next_ + rows.rows());
+        staging_->put(std::move(rows), [this, start](Index first, ConstMatrixView<Real> part) { file_.write(start + first, 0, part); });
     }
-    void write(const Run& run, Matrix<Real> rows, const DistributedLayout& layout) {
-        shared_ ? write_part(std::move(rows), layout) : write_pieces(run, std::move(rows));
+    void finish() {
+        staging_->finish();
+        file_.finish();
     }
 
 private:
-    void write_part(Matrix<Real> rows, const DistributedLayout& layout) {
-        if (rows.backend()->info().kind == DeviceKind::cpu)
-            shared_->write(layout, rows.view());
-        else
-            shared_->write(layout, download(rows).view());
-        shared_->finish();
-    }
-    void write_pieces(const Run& run, Matrix<Real> rows) {
-        Progress progress(run, "rows written");
-        const Index all = rows.rows();
-        const auto staging = rows.backend()->host_staging();
-        staging->put(std::move(rows), [&](Index first, ConstMatrixView<Real> part) {
-            own_->write(first, 0, part);
-            progress(first + part.rows(), all);
-        });
-        staging->finish();
-        own_->finish();
-    }
-
-    std::optional<NpyFile<Real>> own_;
-    std::unique_ptr<SharedFile<Real>> shared_;
+    NpyFile<Real> file_;
+    Index next_ = 0;
+    std::unique_ptr<HostStaging<Real>> staging_;
 };
+
+/// What is asked for, once it is known to fit.
+template <class Real>
+struct Task {
+    Run& run;
+    const std::string& path;
+    const Architecture& architecture;
+    const HostMatrix<double>& x;
+    std::shared_ptr<Backend<Real>> backend;
+    std::function<Network<Real>()> network;
+
+    [[nodiscard]] std::vector<Index> shape() const { return {x.rows() * architecture.outputs, architecture.parameters()}; }
+};
+
+template <class Real>
+void write_pieces(const Task<Real>& task, Index samples_at_once) {
+    OwnFile<Real> file(task.path, task.shape(), *task.backend);
+    const Network<Real> network = task.run.timed("jacobian", true, task.network);
+    Progress progress(task.run, "samples");
+    const Index n = task.x.rows();
+    for (Index first = 0; first < n; first += samples_at_once) {
+        const JacobianPiece piece = jacobian_piece(n, first, samples_at_once);
+        Matrix<Real> rows = task.run.timed("jacobian", true, [&] { return compute_rows(network, task.x, piece); });
+        task.run.timed("write", false, [&] { file.append(std::move(rows)); });
+        progress(first + piece.samples, n);
+    }
+    task.run.timed("write", false, [&] { file.finish(); });
+}
+
+/// All ranks write one file.
+template <class Real>
+void write_share(const Task<Real>& task) {
+    std::unique_ptr<SharedFile<Real>> file;
+    distribution()->open(task.path, task.shape(), file);
+    const Ranks& ranks = task.run.ranks();
+    const JacobianShare share = jacobian_share(task.architecture, task.x.rows(), ranks.size(), ranks.rank());
+    const Matrix<Real> rows = task.run.timed("jacobian", true, [&] {
+        const Progress progress(task.run, "jacobian");
+        return compute_rows(task.network(), task.x, share.piece);
+    });
+    task.run.timed("write", false, [&] {
+        if (task.backend->info().kind == DeviceKind::cpu)
+            file->write(share.layout, rows.view());
+        else
+            file->write(share.layout, download(rows).view());
+        file->finish();
+    });
+}
 
 template <class Real>
 void compute(const Arguments& a, Run& run) {
@@ -89,15 +120,16 @@ void compute(const Arguments& a, Run& run) {
     KernelMemory memory(*backend, {"empirical-ntk", "diag"}, architecture, weights.has_value(), samples.train.y.cols());
     memory.fit_to(run);
     if (run.planning()) return show_plan(run, backend, jacobian_outline(run, architecture, memory, n));
-    run.require_memory(fmt::format("a Jacobian of {} x {}", rows, cols), jacobian_bytes(memory, architecture, n, run.ranks().size()));
-    JacobianFile<Real> file(a.run.out, {rows, cols});
-    const JacobianShare share = jacobian_share(architecture, n, run.ranks().size(), run.ranks().rank());
-    Matrix<Real> own = run.timed("jacobian", true, [&] {
-        const Progress progress(run, "jacobian");
-        const auto network = weights ? make_network(backend, architecture, *weights) : draw_network(backend, architecture, a.network.seed);
-        return compute_rows(network, samples.train.x, share);
-    });
-    run.timed("write", false, [&] { file.write(run, std::move(own), share.layout); });
+    const JacobianPlan plan = plan_jacobian(memory, architecture, n, run.ranks().size(), run.memory_available());
+    run.require_memory(fmt::format("a Jacobian of {} x {}", rows, cols), plan.bytes);
+    const auto network = [&] {
+        return weights ? make_network(backend, architecture, *weights) : draw_network(backend, architecture, a.network.seed);
+    };
+    const Task<Real> task{run, a.run.out, architecture, samples.train.x, backend, network};
+    if (distribution())
+        write_share(task);
+    else
+        write_pieces(task, plan.samples);
     if (!run.writes()) return;
     run.results = {{"rows", rows}, {"cols", cols}, {"file", a.run.out}};
     write_text(beside(a.run.out, ".run.json"), run.record().dump(2) + "\n");

@@ -81,9 +81,9 @@ PlanOutline jacobian_outline(const Run& run, const Architecture& architecture, c
     outline.host_memory = memory.host(samples);
     outline.file_bytes = numbers * static_cast<double>(work.real_bytes);
     for (const int ranks : run.planned_ranks()) {
-        const JacobianShare share = jacobian_share(architecture, samples, ranks, 0);  // nobody has more
+        const JacobianPiece share = jacobian_share(architecture, samples, ranks, 0).piece;  // nobody has more
         const double bytes = outline.file_bytes * static_cast<double>(share.samples) / static_cast<double>(std::max<Index>(1, samples));
-        RankOutline one{ranks, {data_phase(run)}, jacobian_bytes(memory, architecture, samples, ranks)};
+        RankOutline one{ranks, {data_phase(run)}, plan_jacobian(memory, architecture, samples, ranks, run.memory_available()).bytes};
         append(one.phases, network_phases(work));
         one.phases.push_back(kernel_phases(work, {static_cast<double>(share.passes), 0}, 0).front());  // the passes
         one.phases.push_back({"columns", "kernel", {{Operation::memory, 2 * bytes}}});
