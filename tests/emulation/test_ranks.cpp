@@ -83,8 +83,17 @@ TEST(EmulatedRanks, PredictionsInSinglePrecision) {
     expect_same_array(folder, "predictions.npy", std::numeric_limits<float>::epsilon() * results(folder, "one")["condition"].get<double>());
 }
 
-/// The same numbers as one process on a device: what is above the diagonal goes from device to device, or, where two ranks have one, through
-/// MPI.
+/// one.npy and all.npy, to the rounding of sums of some hundred terms.
+void expect_same_files(const TemporaryFolder& folder) {
+    const Array a = read_npy(folder.path("one.npy")), b = read_npy(folder.path("all.npy"));
+    ASSERT_EQ(a.shape, b.shape);
+    double largest = 0;
+    for (const double value : a.values) largest = std::max(largest, std::fabs(value));
+    for (std::size_t i = 0; i < a.values.size(); ++i) ASSERT_NEAR(a.values[i], b.values[i], 1e-14 * largest) << "entry " << i;
+}
+
+/// The same numbers as one process on a device: what is above the diagonal goes from device to device, or, where two ranks have one,
+/// through MPI.
 void expect_same_kernel(const std::string& arguments, int ranks, int devices, const std::string& engine) {
     SCOPED_TRACE(fmt::format("{} on {} ranks", arguments, ranks));
     const TemporaryFolder folder;
@@ -93,10 +102,20 @@ void expect_same_kernel(const std::string& arguments, int ranks, int devices, co
     const Outcome all = run_ranks(folder, ranks, devices, kernel + " --out all.npy");
     ASSERT_EQ(all.code, 0) << all.err << all.out;
     EXPECT_THAT(all.out, HasSubstr(engine));
-    const Array a = read_npy(folder.path("one.npy")), b = read_npy(folder.path("all.npy"));
-    ASSERT_EQ(a.shape, b.shape);
-    const double largest = std::fabs(*std::max_element(a.values.begin(), a.values.end()));
-    for (std::size_t i = 0; i < a.values.size(); ++i) ASSERT_NEAR(a.values[i], b.values[i], 1e-14 * largest) << "entry " << i;
+    expect_same_files(folder);
+}
+
+/// One rank: each piece goes to the host while the next one is made.
+TEST(EmulatedRanks, JacobianInPieces) {
+    const TemporaryFolder folder;
+    const std::string jacobian =
+        "jacobian --data sphere:n=250,d=16,seed=1 --width 32 --depth 4 --outputs 2 --b-std 0.1 --device cuda --quiet";
+    ASSERT_EQ(run_ranks(folder, 1, 1, jacobian + " --out one.npy").code, 0);
+    for (const char* memory : {"0.004", "0.0012"}) {
+        const Outcome pieces = run_ranks(folder, 1, 1, jacobian + " --out all.npy --memory " + memory);
+        ASSERT_EQ(pieces.code, 0) << pieces.err;
+        expect_same_files(folder);
+    }
 }
 
 constexpr const char* from_device_to_device = "mirror    from GPU to GPU: NCCL 2.28.9";
