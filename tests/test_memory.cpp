@@ -107,7 +107,7 @@ TEST(Memory, AJacobianInPiecesHasTheBytesOfOneAtOnce) {
         const Outcome run = run_program(folder, common + "J.npy --memory " + std::to_string(share * planned));
         ASSERT_EQ(run.code, 0) << run.err;
         EXPECT_TRUE(read_bytes(folder.path("J.npy")) == read_bytes(folder.path("whole.npy")));
-        expect_peak_within(record_of(folder, "J.run.json"), share * planned);
+        if (!sanitized) expect_peak_within(record_of(folder, "J.run.json"), share * planned);  // sanitizers keep freed memory
     }
 }
 
