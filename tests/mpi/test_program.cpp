@@ -311,7 +311,7 @@ TEST(MpiProgram, EveryRankKeepsToItsPlan) {
     (void)folder.file("rates.json", rates_of(0x1p36));
     const double program = program_bytes(ranks);
     const std::string digits = "predict --samples 1700 --depth 2 ";
-    for (const std::string command :
+    for (const std::string& command :
          {std::string("kernel --data sphere:n=4000,d=8,seed=1 --kernel ntk --depth 2 --out R/K.npy"),
           std::string("kernel --data sphere:n=3000,d=8,seed=1 --width 64 --depth 2 --passes exchange --out R/K.npy"),
           digits + "--kernel ntk --ridge 1 --out R", digits + "--kernel ntk --time 10 --out R",
