@@ -14,7 +14,6 @@
 #include <CLI/App.hpp>
 #include <fmt/format.h>
 
-#include <functional>
 #include <memory>
 #include <utility>
 
@@ -58,47 +57,37 @@ private:
     std::unique_ptr<HostStaging<Real>> staging_;
 };
 
-/// What is asked for, once it is known to fit.
 template <class Real>
-struct Task {
-    Run& run;
-    const std::string& path;
-    const Architecture& architecture;
-    const HostMatrix<double>& x;
-    std::shared_ptr<Backend<Real>> backend;
-    std::function<Network<Real>()> network;
-
-    [[nodiscard]] std::vector<Index> shape() const { return {x.rows() * architecture.outputs, architecture.parameters()}; }
-};
+std::vector<Index> shape_of(const Network<Real>& network, const HostMatrix<double>& x) {
+    return {x.rows() * network.architecture.outputs, network.architecture.parameters()};
+}
 
 template <class Real>
-void write_pieces(const Task<Real>& task, Index samples_at_once) {
-    OwnFile<Real> file(task.path, task.shape(), *task.backend);
-    const Network<Real> network = task.run.timed("jacobian", true, task.network);
-    Progress progress(task.run, "samples");
-    const Index n = task.x.rows();
+void write_pieces(Run& run, const Network<Real>& network, const HostMatrix<double>& x, Index samples_at_once) {
+    OwnFile<Real> file(run.arguments().out, shape_of(network, x), *network.backend());
+    Progress progress(run, "samples");
+    const Index n = x.rows();
     for (Index first = 0; first < n; first += samples_at_once) {
         const JacobianPiece piece = jacobian_piece(n, first, samples_at_once);
-        Matrix<Real> rows = task.run.timed("jacobian", true, [&] { return compute_rows(network, task.x, piece); });
-        task.run.timed("write", false, [&] { file.append(std::move(rows)); });
+        Matrix<Real> rows = run.timed("jacobian", true, [&] { return compute_rows(network, x, piece); });
+        run.timed("write", false, [&] { file.append(std::move(rows)); });
         progress(first + piece.samples, n);
     }
-    task.run.timed("write", false, [&] { file.finish(); });
+    run.timed("write", false, [&] { file.finish(); });
 }
 
 /// All ranks write one file.
 template <class Real>
-void write_share(const Task<Real>& task) {
+void write_share(Run& run, const Network<Real>& network, const HostMatrix<double>& x) {
     std::unique_ptr<SharedFile<Real>> file;
-    distribution()->open(task.path, task.shape(), file);
-    const Ranks& ranks = task.run.ranks();
-    const JacobianShare share = jacobian_share(task.architecture, task.x.rows(), ranks.size(), ranks.rank());
-    const Matrix<Real> rows = task.run.timed("jacobian", true, [&] {
-        const Progress progress(task.run, "jacobian");
-        return compute_rows(task.network(), task.x, share.piece);
+    distribution()->open(run.arguments().out, shape_of(network, x), file);
+    const JacobianShare share = jacobian_share(network.architecture, x.rows(), run.ranks().size(), run.ranks().rank());
+    const Matrix<Real> rows = run.timed("jacobian", true, [&] {
+        const Progress progress(run, "jacobian");
+        return compute_rows(network, x, share.piece);
     });
-    task.run.timed("write", false, [&] {
-        if (task.backend->info().kind == DeviceKind::cpu)
+    run.timed("write", false, [&] {
+        if (network.backend()->info().kind == DeviceKind::cpu)
             file->write(share.layout, rows.view());
         else
             file->write(share.layout, download(rows).view());
@@ -122,14 +111,14 @@ void compute(const Arguments& a, Run& run) {
     if (run.planning()) return show_plan(run, backend, jacobian_outline(run, architecture, memory, n));
     const JacobianPlan plan = plan_jacobian(memory, architecture, n, run.ranks().size(), run.memory_available());
     run.require_memory(fmt::format("a Jacobian of {} x {}", rows, cols), plan.bytes);
-    const auto network = [&] {
+    const Network<Real> network = run.timed("jacobian", true, [&] {
+        const Progress progress(run, "network");
         return weights ? make_network(backend, architecture, *weights) : draw_network(backend, architecture, a.network.seed);
-    };
-    const Task<Real> task{run, a.run.out, architecture, samples.train.x, backend, network};
+    });
     if (distribution())
-        write_share(task);
+        write_share(run, network, samples.train.x);
     else
-        write_pieces(task, plan.samples);
+        write_pieces(run, network, samples.train.x, plan.samples);
     if (!run.writes()) return;
     run.results = {{"rows", rows}, {"cols", cols}, {"file", a.run.out}};
     write_text(beside(a.run.out, ".run.json"), run.record().dump(2) + "\n");

@@ -7,10 +7,6 @@ namespace {
 
 constexpr double comfortable_bytes = 0x1p26;
 
-double row_bytes(const KernelMemory& memory, const Architecture& architecture) {
-    return static_cast<double>(architecture.outputs) * static_cast<double>(architecture.parameters()) * memory.real_bytes();
-}
-
 /// Half as many samples, still in pieces that begin or end where products may be cut.
 Index fewer(Index samples) {
     const Index half = samples / 2;
@@ -37,7 +33,8 @@ JacobianShare jacobian_share(const Architecture& architecture, Index samples, in
 }
 
 JacobianPlan plan_jacobian(const KernelMemory& memory, const Architecture& architecture, Index samples, int ranks, double available) {
-    const double row = row_bytes(memory, architecture), fixed = memory.fixed(samples);
+    const double row = static_cast<double>(architecture.outputs) * static_cast<double>(architecture.parameters()) * memory.real_bytes();
+    const double fixed = memory.fixed(samples);
     JacobianPlan plan;
     if (ranks > 1) {
         for (int rank = 0; rank < ranks; ++rank) {

@@ -53,18 +53,18 @@ RankOutline by_matrix(const Prediction& p, int ranks) {
         append(one.phases, system_phases(p.system));
         return one;
     }
-    const auto part = [&](Index n1, Index n2, const std::string& prefix) {
-        const DistributedLayout samples = kernel_layout(ranks, n1, n2, p.rows_per_sample());
+    const auto part = [&](const DistributedLayout& samples, const std::string& prefix) {
         const DistributedCost cost = distributed_cost(samples, p.rows_per_sample(), p.size.targets, p.kernel.real_bytes);
         const PassSharing sharing = share_passes(p.run, p.arguments.kernel, p.architecture, p.memory, samples);
         append(one.phases, part_phases(p.kernel, cost, sharing.passes), prefix);
-        if (n2 == 0) one.passes = sharing.why;
+        if (samples.symmetric) one.passes = sharing.why;
         return cost;
     };
-    const DistributedCost cost = part(p.size.samples, 0, {});
-    (void)part(p.size.tests, p.size.samples, "cross ");
+    const DistributedLayout train = kernel_layout(ranks, p.size.samples, 0, p.rows_per_sample());
+    const DistributedCost cost = part(train, {});
+    (void)part(kernel_layout(ranks, p.size.tests, p.size.samples, p.rows_per_sample()), "cross ");
     SystemWork system = p.system;
-    system.layout = kernel_layout(ranks, p.size.samples, 0, p.rows_per_sample()).repeated(p.rows_per_sample(), p.rows_per_sample());
+    system.layout = train.repeated(p.rows_per_sample(), p.rows_per_sample());
     append(one.phases, system_phases(system));
     const double received = p.system.spectrum ? cost.eigen_link_bytes : cost.factorise_bytes + cost.solve_bytes;
     one.phases.push_back({"panels", "solve", {{Operation::link, received}}});

@@ -19,17 +19,13 @@ template <class Real>
 class SpreadMatrix {
 public:
     SpreadMatrix(MpiRanks& ranks, const DistributedLayout& layout, const HostMatrix<Real>& part, Backend<Real>& host)
-        : ranks_(ranks),
-          layout_(layout),
-          part_(part),
-          host_(host),
-          rows_{layout.rows, layout.grid.row_of(ranks.rank())},
-          cols_{layout.cols, layout.grid.col_of(ranks.rank())} {}
+        : ranks_(ranks), layout_(layout), part_(part), host_(host) {}
 
     /// The matrix, or its transpose, times x.
     [[nodiscard]] HostMatrix<Real> times(Transpose transpose, ConstMatrixView<Real> x) const {
+        const Axis rows{layout_.rows, layout_.grid.row_of(ranks_.rank())}, cols{layout_.cols, layout_.grid.col_of(ranks_.rank())};
         const bool across = transpose == Transpose::no;
-        const Axis &from = across ? cols_ : rows_, &to = across ? rows_ : cols_;
+        const Axis &from = across ? cols : rows, &to = across ? rows : cols;
         const Index columns = x.cols();
         HostMatrix<Real> mine(from.count(), columns), product(to.count(), columns), all(to.axis.size, columns);
         for (Index i = 0; i < mine.rows(); ++i) std::copy_n(x.data() + from.global(i) * x.stride(), columns, mine.data() + i * columns);
@@ -42,15 +38,16 @@ public:
 
     /// sum_i weights[i] x_ij^2 of every column j.
     [[nodiscard]] std::vector<double> squares(const std::vector<double>& weights) const {
-        std::vector<double> mine(static_cast<std::size_t>(part_.cols())), sums(static_cast<std::size_t>(cols_.axis.size));
+        std::vector<double> mine(static_cast<std::size_t>(part_.cols())), sums(static_cast<std::size_t>(layout_.cols.size));
         for (Index i = 0; i < part_.rows(); ++i) {
-            const double weight = weights[static_cast<std::size_t>(rows_.global(i))];
+            const double weight = weights[static_cast<std::size_t>(layout_.global_row(ranks_.rank(), i))];
             for (Index j = 0; j < part_.cols(); ++j) {
                 const auto entry = static_cast<double>(part_(i, j));
                 mine[static_cast<std::size_t>(j)] += weight * entry * entry;
             }
         }
-        for (Index j = 0; j < part_.cols(); ++j) sums[static_cast<std::size_t>(cols_.global(j))] = mine[static_cast<std::size_t>(j)];
+        for (Index j = 0; j < part_.cols(); ++j)
+            sums[static_cast<std::size_t>(layout_.global_col(ranks_.rank(), j))] = mine[static_cast<std::size_t>(j)];
         ranks_.sum(std::span(sums));
         return sums;
     }
@@ -62,7 +59,7 @@ public:
         std::vector<double> sums{part_.empty() || host_.norms(part_.view()).finite ? 0.0 : 1.0, trace};
         ranks_.sum(std::span(sums));
         require_finite_kernel(sums[0] == 0);
-        return sums[1] / static_cast<double>(rows_.axis.size);
+        return sums[1] / static_cast<double>(layout_.rows.size);
     }
 
 private:
@@ -77,7 +74,6 @@ private:
     const DistributedLayout& layout_;
     const HostMatrix<Real>& part_;
     Backend<Real>& host_;
-    Axis rows_, cols_;
 };
 
 /// Eigenvalues ascending on every rank; `part` becomes its part of the eigenvectors, as rows.
